@@ -1,0 +1,127 @@
+"""The words that every wing shares: records, neighbors, arrays, and what an encoder must offer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+#: ``(n, dim)`` float32, one embedding a row.
+Embeddings: TypeAlias = npt.NDArray[np.float32]
+#: int64 positions of records in a store; never negative, never reused.
+Rows: TypeAlias = npt.NDArray[np.int64]
+#: float32 cosines in [-1, 1], larger is nearer, no unit.
+Similarities: TypeAlias = npt.NDArray[np.float32]
+#: bool, one flag a row.
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One text of a dataset.
+
+    Parameters
+    ----------
+    id : str
+        The caller's own key, unique within a store.
+    split : str
+        ``train``, ``validation``, ``test`` or any name that the dataset has.
+    label : str or None
+        Class name; None where the dataset gives none.
+    text : str
+        Not empty; encodable as UTF-8.
+    extra : mapping of str to JSON value
+        The dataset's other columns.
+    """
+
+    id: str
+    split: str
+    label: str | None
+    text: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record of a dataset that cannot be stored, and why.
+
+    Parameters
+    ----------
+    position : int
+        Place in the dataset, counted from 0 over all splits in reading order.
+    split : str
+        Split that it was read from.
+    id : str or None
+        Its id where that could be read.
+    error : str
+        One sentence for the user, without the text itself.
+    """
+
+    position: int
+    split: str
+    id: str | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """A record and its similarity to a query.
+
+    Parameters
+    ----------
+    rank : int
+        1 is the most similar.
+    similarity : float
+        Cosine in [-1, 1], no unit.
+    record : Record
+        What was found.
+    """
+
+    rank: int
+    similarity: float
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What an encoder made of n texts.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, dim), float32
+        Row i embeds ``texts[i]``; a row named in ``errors`` means nothing.
+    truncated : ndarray of shape (n,), bool
+        True where the text was longer than the encoder reads.
+    errors : mapping of int to str
+        Position among the n texts of each text that failed alone, and why.
+    """
+
+    embeddings: Embeddings
+    truncated: Mask
+    errors: Mapping[int, str] = field(default_factory=dict)
+
+
+class TextEncoder(Protocol):
+    """Turns texts into embeddings: one method, and the three facts that a store keeps about it."""
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding, in floats."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, 64 hex digits, of all that changes an embedding."""
+        ...
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """JSON values from which the same encoder can be loaded again."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Embed texts; the result is in the order of the texts, whatever happens inside."""
+        ...
