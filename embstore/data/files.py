@@ -1,0 +1,127 @@
+"""Local files: which formats there are, and which file is which split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from embstore.data.delimited import DelimitedFile
+from embstore.data.jsonlines import JsonLinesFile
+from embstore.data.options import ReadOptions
+from embstore.data.parquet import ParquetFile
+from embstore.data.plain import PlainFile
+from embstore.data.splits import check_split
+from embstore.data.tables import Table
+from embstore.errors import InvalidData, InvalidInput, NotFound
+
+#: What opens a file, by its suffix.
+FORMATS: dict[str, Callable[[Path, ReadOptions], Table]] = {
+    ".csv": DelimitedFile.open,
+    ".tsv": DelimitedFile.open,
+    ".jsonl": JsonLinesFile.open,
+    ".ndjson": JsonLinesFile.open,
+    ".parquet": ParquetFile.open,
+    ".txt": PlainFile.open,
+}
+
+#: Formats that embstore does not read, and how to get one that it does.
+CONVERSIONS = {
+    ".json": "jq -c '.[]' {name} > {stem}.jsonl",
+    ".gz": "gunzip --keep {name}",
+    ".zip": "unzip {name}",
+    ".xlsx": "save it as CSV",
+    ".xls": "save it as CSV",
+    ".arrow": "datasets.Dataset.from_file('{name}').to_parquet('{stem}.parquet')",
+    ".feather": "pandas.read_feather('{name}').to_parquet('{stem}.parquet')",
+}
+
+_SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
+
+
+def open_file(path: Path, options: ReadOptions) -> Table:
+    """Check a file and open it by its suffix.
+
+    Raises
+    ------
+    NotFound
+        No such file.
+    InvalidInput
+        The suffix is none of a format that embstore reads, the path is not a file, or a delimiter is given
+        for a format that has none.
+    InvalidData
+        The file is empty or damaged, or its text cannot be decoded.
+    """
+    suffix = path.suffix.lower()
+    opener = FORMATS.get(suffix)
+    if opener is None:
+        raise InvalidInput(
+            f"{path} has no format that embstore reads.",
+            why=f"The formats are: {', '.join(FORMATS)}.",
+            fix=CONVERSIONS.get(suffix, "").format(name=path.name, stem=path.stem),
+        )
+    if not path.exists():
+        raise NotFound(f"No such file: {path}.")
+    if not path.is_file():
+        raise InvalidInput(f"{path} is not a file.", fix=f"embstore build {path}/" if path.is_dir() else "")
+    if options.delimiter is not None and suffix not in (".csv", ".tsv"):
+        raise InvalidInput(
+            f"--delimiter is for CSV and TSV files, not for {path.name}.", fix="leave out --delimiter"
+        )
+    return opener(path, options)
+
+
+def files_of(folder: Path) -> dict[str, list[Path]]:
+    """Return the files of a folder by split: ``train.csv``, or the shards ``train-00000-of-00002.parquet``...
+
+    Files of other formats are left out; so are text files where there are tables, as they are notes or lists
+    of labels there.
+
+    Raises
+    ------
+    InvalidData
+        No file can be used, or some shards are missing.
+    InvalidInput
+        Two files give the same split, or a file's name cannot be a split.
+    """
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in FORMATS and path.is_file()]
+    files = [path for path in files if not path.name.startswith(".")]
+    files = [path for path in files if path.suffix.lower() != ".txt"] or files
+    if not files:
+        raise InvalidData(
+            f"{folder} has no file that embstore reads.",
+            why=f"It needs one such as train.csv a split; the formats are: {', '.join(FORMATS)}.",
+        )
+    splits: dict[str, list[Path]] = {}
+    for path in files:
+        splits.setdefault(_split_of(path), []).append(path)
+    for split, shards in splits.items():
+        _check_shards(split, shards)
+    return splits
+
+
+def _split_of(path: Path) -> str:
+    shard = _SHARD.fullmatch(path.stem)
+    name = shard["split"] if shard else path.stem
+    try:
+        return check_split(name)
+    except InvalidInput as error:
+        raise InvalidInput(error.what, why=error.why, fix=f"train='{path}'") from error
+
+
+def _check_shards(split: str, shards: Sequence[Path]) -> None:
+    matches = [_SHARD.fullmatch(path.stem) for path in shards]
+    counts = {
+        (match["count"] if match else None, path.suffix) for match, path in zip(matches, shards, strict=True)
+    }
+    names = f"{shards[0].name} and {shards[-1].name}"
+    if len(counts) > 1:
+        raise InvalidInput(
+            f"{names} both give the split {split!r}.",
+            fix=f"embstore build {split}={shards[0]}   (name the one to read)",
+        )
+    whole = int(matches[0]["count"]) if matches[0] else 1
+    if len(shards) != whole:
+        raise InvalidData(
+            f"The split {split!r} has {len(shards)} of its {whole} files.", why=f"There are: {names}."
+        )

@@ -1,0 +1,143 @@
+"""What a user names becomes a dataset: the sample, a hub id, a file, files by split, a folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from embstore.data.dataset import TextDataset, bind_lone_table, bind_tables
+from embstore.data.files import CONVERSIONS, FORMATS, files_of, open_file
+from embstore.data.hub import open_hub
+from embstore.data.options import ReadOptions
+from embstore.data.splits import check_split, choose_splits
+from embstore.errors import InvalidInput, NotFound
+
+#: Name of the dataset that embstore brings along.
+SAMPLE = "sample"
+
+_SAMPLE_FILE = Path(__file__).with_name("sample.jsonl")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+
+
+def open_dataset(sources: str | Path | Sequence[str] = (), options: ReadOptions | None = None) -> TextDataset:
+    """Open a dataset of labelled texts and check all that can be checked before its records are read.
+
+    Parameters
+    ----------
+    sources : str, Path or sequence of str
+        One of these:
+
+        - nothing, or ``"sample"``: 900 short texts with 6 labels that embstore brings along;
+        - a file: CSV, TSV, JSON Lines, Parquet, or text with one text a line. Its split is ``train``, or what
+          its column ``split`` says row by row;
+        - a folder with one such file a split, such as ``train.csv`` and ``test.csv``;
+        - ``"train=a.csv"``, ``"test=b.csv"``: files by split;
+        - the id of a hub dataset, such as ``"dair-ai/emotion"``.
+
+        What exists on disk is never looked for on the hub.
+    options : ReadOptions, optional
+        Columns, splits, delimiter, encoding; configuration and revision of a hub dataset.
+
+    Returns
+    -------
+    TextDataset
+        Iterate it for the records.
+
+    Raises
+    ------
+    NotFound
+        No such file, hub dataset, configuration, revision, split or column; or the dataset is private.
+    InvalidInput
+        A source or an option cannot be used.
+    InvalidData
+        The dataset cannot be read as labelled text: empty, damaged, or in another encoding.
+    HubUnreachable
+        The hub does not answer, or offline mode forbids asking it.
+    DiskFailure
+        The hub's cache folder cannot be written.
+    """
+    options = options or ReadOptions()
+    named = _as_list(sources)
+    if named == [SAMPLE]:
+        return _open_lone_file(SAMPLE, _SAMPLE_FILE, options)
+    if len(named) == 1 and (path := Path(named[0]).expanduser()).exists():
+        return _open_folder(path, options) if path.is_dir() else _open_lone_file(path.name, path, options)
+    pairs = [_split_pair(source) for source in named]
+    if None not in pairs:
+        return _open_pairs([pair for pair in pairs if pair is not None], options)
+    if len(named) > 1:
+        raise InvalidInput(
+            f"Each of several sources must say its split; {named[pairs.index(None)]!r} does not.",
+            fix="embstore build train=train.csv test=test.csv",
+        )
+    return _open_elsewhere(named[0], options)
+
+
+def _as_list(sources: str | Path | Sequence[str]) -> list[str]:
+    if isinstance(sources, Path):
+        # A Path is a place on disk, also where it is spelled like the sample or a hub id.
+        return [str(sources.absolute())]
+    named = [sources] if isinstance(sources, str) else [str(source) for source in sources]
+    return [source for source in named if source] or [SAMPLE]
+
+
+def _split_pair(source: str) -> tuple[str, Path] | None:
+    name, equals, path = source.partition("=")
+    if not equals or not path or "/" in name:
+        return None
+    return check_split(name), Path(path).expanduser()
+
+
+def _open_lone_file(name: str, path: Path, options: ReadOptions) -> TextDataset:
+    _refuse_hub_options(options, name)
+    return bind_lone_table(name, open_file(path, options), options)
+
+
+def _open_folder(folder: Path, options: ReadOptions) -> TextDataset:
+    name = folder.resolve().name or str(folder)
+    return _open_splits(name, files_of(folder), options)
+
+
+def _open_pairs(pairs: Sequence[tuple[str, Path]], options: ReadOptions) -> TextDataset:
+    splits: dict[str, list[Path]] = {}
+    for split, path in pairs:
+        splits.setdefault(split, []).append(path)
+    folders = {path.absolute().parent for _, path in pairs}
+    together = len(pairs) > 1 and len(folders) == 1
+    name = folders.pop().name if together else "+".join(path.name for _, path in pairs)
+    return _open_splits(name, splits, options)
+
+
+def _open_splits(name: str, files: Mapping[str, Sequence[Path]], options: ReadOptions) -> TextDataset:
+    _refuse_hub_options(options, name)
+    chosen = choose_splits(files, options.splits, name)
+    return bind_tables(
+        name, [(split, open_file(path, options)) for split in chosen for path in files[split]], options
+    )
+
+
+def _open_elsewhere(source: str, options: ReadOptions) -> TextDataset:
+    suffix = Path(source).suffix.lower()
+    if (
+        suffix in FORMATS
+        or suffix in CONVERSIONS
+        or source.startswith((".", "/", "~"))
+        or source.endswith("/")
+    ):
+        raise NotFound(f"No such file: {source}.", why=f"Looked in {Path.cwd()}.")
+    if not _HUB_ID.fullmatch(source):
+        raise NotFound(
+            f"No such dataset: {source!r}.",
+            why="It is not on disk, and the id of a hub dataset looks like dair-ai/emotion.",
+            fix="embstore build train.csv",
+        )
+    return open_hub(source, options)
+
+
+def _refuse_hub_options(options: ReadOptions, name: str) -> None:
+    for option, value in (("--config", options.config), ("--revision", options.revision)):
+        if value is not None:
+            raise InvalidInput(
+                f"{option} {value} is for hub datasets; {name} is on disk.", fix=f"leave out {option}"
+            )
