@@ -1,0 +1,44 @@
+"""Cutting texts into batches by length, so that nearly no arithmetic is spent on padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from embstore.records import Rows
+
+
+def plan_batches(lengths: Sequence[int], token_budget: int) -> list[Rows]:
+    """Sort texts by length and cut them into batches that hold at most a number of padded tokens.
+
+    A batch also ends where the length changes once it is half full: then most batches have one exact length,
+    need no attention mask, and let the fused kernels run.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Tokens of each text, at least 1.
+    token_budget : int
+        Most tokens of a batch, padding included; a single text may exceed it.
+
+    Returns
+    -------
+    list of ndarray, int64
+        Positions into ``lengths``, longest first; each position stands in exactly one batch.
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    batches: list[Rows] = []
+    start = 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or _closes(lengths, order, start, end, token_budget):
+            batches.append(order[start:end])
+            start = end
+    return batches
+
+
+def _closes(lengths: Sequence[int], order: Rows, start: int, end: int, token_budget: int) -> bool:
+    width = int(lengths[order[start]])
+    full = width * (end - start + 1) > token_budget
+    changes = lengths[order[end]] != lengths[order[end - 1]]
+    return full or bool(changes and 2 * width * (end - start) >= token_budget)

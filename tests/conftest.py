@@ -1,0 +1,59 @@
+"""Fixtures that several wings share: encoders that are quick and real files to read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before the first import of huggingface_hub, which reads it once: no test asks the real hub.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from stub_encoder import StubEncoder
+
+REFERENCE_DATA = Path(
+    os.environ.get("EMBSTORE_REFERENCE_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep every test away from the user's stores."""
+    monkeypatch.setenv("EMBSTORE_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    """Return the folder of real datasets, or skip."""
+    if not REFERENCE_DATA.is_dir():
+        pytest.skip(f"no reference data in {REFERENCE_DATA}; set EMBSTORE_REFERENCE_DATA")
+    return REFERENCE_DATA
+
+
+@pytest.fixture
+def stub_encoder() -> StubEncoder:
+    """Return an encoder that makes a text's embedding from its hash, in microseconds."""
+    return StubEncoder(dim=16)
+
+
+@pytest.fixture(scope="session")
+def tiny_distilbert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a real DistilBERT with random weights, 2 layers of 32 units."""
+    from tiny_models import make_tokenizer, make_transformer
+
+    folder = tmp_path_factory.mktemp("tiny-distilbert")
+    make_tokenizer(folder)
+    make_transformer(folder, "distilbert")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a real BERT with random weights that declares mean pooling and unit length."""
+    from tiny_models import make_tokenizer, make_transformer
+
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    make_tokenizer(folder)
+    make_transformer(folder, "bert", sentence_transformers=True)
+    return folder
