@@ -1,0 +1,275 @@
+"""The write side of records.db: schema, migrations and the one commit point. The door to sqlite_utils."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from embstore.records import Record, Rejected
+from embstore.store.digest import record_digest
+from embstore.store.faults import sqlite_faults
+from embstore.store.shards import Segment
+
+FILE_NAME = "records.db"
+# "embs" in ASCII: tells file(1) and us whose database this is.
+APPLICATION_ID = 0x656D6273
+# Readers hold their lock for milliseconds; a writer waits for them rather than fail.
+BUSY_SECONDS = 60.0
+CACHE_KIB = 128 * 1024
+
+migrations = Migrations("embstore")
+
+
+@migrations()
+def m001_first_format(db: Database) -> None:
+    """Create the tables of format version 1; indices/FORMAT.md describes each column."""
+    db.table("state").create({"key": str, "value": int}, pk="key")
+    db.table("state").insert({"key": "sequence", "value": 0})
+    db.table("segments").create(
+        {
+            "first_row": int,
+            "n": int,
+            "shard": int,
+            "offset": int,
+            "crc32": int,
+            "digest": bytes,
+            "sequence": int,
+        },
+        pk="first_row",
+    )
+    records = db.table("records").create(
+        {
+            "row": int,
+            "id": str,
+            "split": str,
+            "label": str,
+            "text": str,
+            "extra": str,
+            "text_sha256": bytes,
+            "truncated": int,
+            "build": int,
+            "tombstone": int,
+        },
+        pk="row",
+        not_null={"id", "split", "text", "extra", "text_sha256", "truncated", "build"},
+    )
+    db.execute("CREATE UNIQUE INDEX live_id ON records(id) WHERE tombstone IS NULL")
+    db.execute("CREATE INDEX live_split_label ON records(split, label) WHERE tombstone IS NULL")
+    db.execute("CREATE INDEX tombstones ON records(tombstone) WHERE tombstone IS NOT NULL")
+    records.create_index(["text_sha256"])
+    db.table("indexes").create(
+        {
+            "generation": int,
+            "file": str,
+            "bytes": int,
+            "sha256": str,
+            "ntotal": int,
+            "sequence": int,
+            "factory": str,
+            "recall": float,
+        },
+        pk="generation",
+    )
+    db.table("builds").create(
+        {
+            "build": int,
+            "dataset": str,
+            "dataset_fingerprint": str,
+            "keep_others": int,
+            "next_record": int,
+            "started": str,
+            "finished": str,
+        },
+        pk="build",
+    )
+    db.table("quarantine").create(
+        {"build": int, "position": int, "split": str, "id": str, "error": str}, pk=("build", "position")
+    )
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute("PRAGMA user_version = 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the database already holds under an id."""
+
+    row: int
+    record: Record
+    text_sha256: bytes
+    build: int
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One run of a dataset into the store; ``next_record`` is where it goes on."""
+
+    build: int
+    next_record: int
+
+
+class RecordsWriter:
+    """Every change of records.db, for the process that holds the store's lock.
+
+    Parameters
+    ----------
+    path : Path
+        Created with its schema where it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with sqlite_faults(path):
+            self._db = Database(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None))
+            # TRUNCATE and FULL: acknowledged means on the disk. WAL is not used, see "Why it is this way".
+            self._db.execute("PRAGMA journal_mode = TRUNCATE")
+            self._db.execute("PRAGMA synchronous = FULL")
+            # Hashes land on pages all over their indexes; with SQLite's own 2 MB most are read each time.
+            self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            migrations.apply(self._db)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit all changes inside together, as one step of the store's sequence, or none."""
+        with sqlite_faults(self._path), self._db.atomic():
+            self._db.execute("UPDATE state SET value = value + 1 WHERE key = 'sequence'")
+            yield
+
+    def begin_build(self, dataset: str, fingerprint: str, *, keep_others: bool) -> Build:
+        """Go on with the latest build if it is unfinished and of the same dataset, else begin one."""
+        latest = self._one("SELECT * FROM builds ORDER BY build DESC LIMIT 1")
+        same = latest and (latest["dataset_fingerprint"], latest["keep_others"]) == (fingerprint, keep_others)
+        if latest and same and latest["finished"] is None:
+            return Build(latest["build"], latest["next_record"])
+        build = (latest["build"] if latest else 0) + 1
+        values = {"build": build, "dataset": dataset, "dataset_fingerprint": fingerprint}
+        progress = {"keep_others": int(keep_others), "next_record": 0, "started": _now(), "finished": None}
+        with self.transaction():
+            self._db.table("builds").insert({**values, **progress})
+        return Build(build, 0)
+
+    def advance_build(self, build: Build, next_record: int) -> None:
+        """Note, inside a transaction, that all records before ``next_record`` are settled."""
+        self._db.table("builds").update(build.build, {"next_record": next_record})
+
+    def finish_build(self, build: Build, *, keep_others: bool) -> int:
+        """Tombstone, unless they are kept, the records that this build did not see; return how many."""
+        with self.transaction():
+            where = "tombstone IS NULL AND build < ?"
+            gone = [] if keep_others else [known.row for known in self._known(where, [build.build])]
+            self.bury(gone)
+            self._db.table("builds").update(build.build, {"finished": _now()})
+        return len(gone)
+
+    def known_ids(self, ids: Sequence[str]) -> dict[str, Known]:
+        """Return what stands under each id that the store holds."""
+        marks = ",".join("?" * len(ids))
+        found = self._known(f"tombstone IS NULL AND id IN ({marks})", ids)
+        return {known.record.id: known for known in found}
+
+    def known_texts(self, hashes: Sequence[bytes]) -> dict[bytes, tuple[int, bool]]:
+        """Return by SHA-256 of its text the first row that embeds it, live or not, and whether it was cut."""
+        marks = ",".join("?" * len(hashes))
+        query = (
+            f"SELECT text_sha256, min(row), truncated FROM records WHERE text_sha256 IN ({marks}) GROUP BY 1"  # noqa: S608
+        )
+        with sqlite_faults(self._path):
+            return {sha: (row, bool(cut)) for sha, row, cut in self._db.execute(query, list(hashes))}
+
+    def add_segment(self, segment: Segment, records: Sequence[dict[str, Any]]) -> None:
+        """Insert, inside a transaction, a segment and the records of its rows, in the order of the rows."""
+        values = {name: getattr(segment, name) for name in ("first_row", "n", "shard", "offset", "crc32")}
+        digest = sum(record_digest(values["row"], _record(values)) for values in records)
+        self._db.table("segments").insert(
+            {**values, "digest": _digest_bytes(digest), "sequence": self._sequence()}
+        )
+        # One prepared statement: a million records through insert_all cost 40 s more.
+        names = list(records[0])
+        statement = f"INSERT INTO records ({', '.join(names)}) VALUES (:{', :'.join(names)})"  # noqa: S608
+        self._db.conn.executemany(statement, records)
+
+    def touch(self, rows: Sequence[int], build: Build) -> None:
+        """Note, inside a transaction, that a build saw these rows."""
+        self._db.conn.executemany(
+            "UPDATE records SET build = ? WHERE row = ?", [(build.build, row) for row in rows]
+        )
+
+    def rewrite(self, changes: Sequence[tuple[Known, Record]]) -> None:
+        """Replace, inside a transaction, split, label and extra columns of records whose text stays."""
+        for known, record in changes:
+            difference = record_digest(known.row, record) - record_digest(known.row, known.record)
+            self._shift_digest(known.row, difference)
+            values = {"split": record.split, "label": record.label, "extra": extra_json(record)}
+            self._db.table("records").update(known.row, values)
+
+    def bury(self, rows: Sequence[int]) -> None:
+        """Set, inside a transaction, the tombstone of rows; their embeddings stay where they are."""
+        self._db.conn.executemany(
+            "UPDATE records SET tombstone = ? WHERE row = ?", [(self._sequence(), row) for row in rows]
+        )
+
+    def quarantine(self, build: Build, rejected: Sequence[Rejected]) -> None:
+        """Keep, inside a transaction, the records that could not be stored and why."""
+        names = ("position", "split", "id", "error")
+        values = [{name: getattr(one, name) for name in names} | {"build": build.build} for one in rejected]
+        self._db.table("quarantine").insert_all(values, replace=True)
+
+    def add_index(self, values: Mapping[str, Any]) -> None:
+        """Insert the row of a new generation of the index."""
+        with self.transaction():
+            self._db.table("indexes").insert({**values, "sequence": self._sequence()})
+
+    def _sequence(self) -> int:
+        return int(self._db.execute("SELECT value FROM state WHERE key = 'sequence'").fetchone()[0])
+
+    def _shift_digest(self, row: int, difference: int) -> None:
+        found = self._one(
+            "SELECT first_row, digest FROM segments WHERE first_row <= ? ORDER BY 1 DESC LIMIT 1", row
+        )
+        if found:
+            digest = int.from_bytes(found["digest"], "big") + difference
+            self._db.table("segments").update(found["first_row"], {"digest": _digest_bytes(digest)})
+
+    def _known(self, where: str, parameters: Sequence[Any]) -> list[Known]:
+        columns = "row, id, split, label, text, extra, text_sha256, build"
+        with sqlite_faults(self._path):
+            rows = self._db.execute_returning_dicts(
+                f"SELECT {columns} FROM records WHERE {where}",  # noqa: S608
+                list(parameters),
+            )
+        return [Known(row["row"], _record(row), row["text_sha256"], row["build"]) for row in rows]
+
+    def _one(self, query: str, *parameters: Any) -> dict[str, Any] | None:
+        with sqlite_faults(self._path):
+            rows = self._db.execute_returning_dicts(query, parameters)
+        return rows[0] if rows else None
+
+
+def extra_json(record: Record) -> str:
+    """Return the canonical JSON of a record's extra columns."""
+    return json.dumps(dict(record.extra), sort_keys=True, ensure_ascii=False)
+
+
+def _record(row: Mapping[str, Any]) -> Record:
+    return Record(row["id"], row["split"], row["label"], row["text"], json.loads(row["extra"]))
+
+
+def _digest_bytes(digest: int) -> bytes:
+    return (digest % (1 << 128)).to_bytes(16, "big")
+
+
+def _now() -> str:
+    # Milliseconds tell which of two stores was built last when a script builds both.
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

@@ -1,0 +1,53 @@
+"""Faults of the disk and of SQLite, turned into embstore's errors in one place."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from embstore.errors import DiskFailure, StoreDamaged, StoreLocked
+
+# SQLite's primary result codes; the module sqlite3 has names for them from Python 3.11 on only.
+_DISK_CODES = {8, 10, 13, 14}  # READONLY, IOERR, FULL, CANTOPEN
+_BUSY_CODES = {5, 6}  # BUSY, LOCKED
+# Not "database disk image is malformed": that is damage.
+_DISK_MESSAGE = re.compile("disk I/O error|disk is full|readonly database|unable to open")
+
+
+@contextmanager
+def disk_faults(folder: Path, doing: str = "Writing to") -> Iterator[None]:
+    """Turn an OSError while writing, or else reading, below ``folder`` into `DiskFailure`."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskFailure(
+            f"{doing} {error.filename or folder} failed: {error.strerror or error}.",
+            why="Everything committed before is intact; the unfinished window is not part of the store.",
+            fix="make room or mend the disk, then run the same command again: it goes on where it stopped",
+        ) from error
+
+
+@contextmanager
+def sqlite_faults(database: Path) -> Iterator[None]:
+    """Turn what SQLite raises into `DiskFailure`, `StoreLocked` or `StoreDamaged`."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise  # a store that is used after it was closed is no damage
+    except sqlite3.DatabaseError as error:
+        # The low byte is the primary code; Python 3.10 does not carry it and tells by its message alone.
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _DISK_CODES or _DISK_MESSAGE.search(str(error)):
+            raise DiskFailure(
+                f"Writing to {database} failed: {error}.",
+                why="The transaction was rolled back; everything committed before is intact.",
+                fix="make room or mend the disk, then run the same command again",
+            ) from error
+        if code in _BUSY_CODES or "locked" in str(error):
+            raise StoreLocked(f"{database} is held by another process.", fix="try again") from error
+        raise StoreDamaged(
+            f"{database} cannot be read: {error}.", fix=f"embstore verify -s {database.parent}"
+        ) from error

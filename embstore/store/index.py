@@ -1,0 +1,160 @@
+"""The similarity index: exact now, other structures behind the same interface. The door to faiss."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import faiss
+import numpy as np
+
+from embstore.errors import StoreDamaged
+from embstore.records import Embeddings, Mask, Rows, Similarities
+
+# Candidates beyond k that are fetched at first, so that ties at the k-th place can be settled by row.
+_MARGIN = 16
+# Similarities closer than this may be equal but for rounding of float32 sums.
+_ROUNDING = 1e-5
+
+
+class SimilarityIndex(Protocol):
+    """A structure over unit embeddings that proposes the rows most similar to a query."""
+
+    @property
+    def factory(self) -> str:
+        """FAISS factory string."""
+        ...
+
+    @property
+    def ntotal(self) -> int:
+        """Rows covered: 0 to ntotal - 1."""
+        ...
+
+    def candidates(self, query: Embeddings, k: int, allowed: Mask | None) -> Rows:
+        """Return rows that hold the k most similar allowed ones."""
+        ...
+
+    def write(self, file: IO[bytes]) -> tuple[int, str]:
+        """Write the structure; return its bytes and their SHA-256."""
+        ...
+
+
+class FlatIndex:
+    """Compares a query with every row, exactly.
+
+    Parameters
+    ----------
+    index : faiss.Index
+        Inner product over unit embeddings; position i is row i.
+    """
+
+    factory = "Flat"
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+
+    @classmethod
+    def build(cls, dim: int, blocks: Iterable[Embeddings]) -> FlatIndex:
+        """Index blocks of embeddings, each of shape (n, dim), float32, of any length but zero."""
+        index = faiss.IndexFlatIP(dim)
+        for block in blocks:
+            index.add(unit(block))
+        return cls(index)
+
+    @property
+    def ntotal(self) -> int:
+        """Rows covered: 0 to ntotal - 1."""
+        return int(self._index.ntotal)
+
+    def candidates(self, query: Embeddings, k: int, allowed: Mask | None) -> Rows:
+        """Return the rows most similar to one query, and all that tie with the last of them.
+
+        Parameters
+        ----------
+        query : ndarray of shape (dim,), float32
+            Of unit length.
+        k : int
+            At least 1.
+        allowed : ndarray of shape (ntotal,), bool, optional
+            Rows that may be returned.
+
+        Returns
+        -------
+        ndarray of shape (m,), int64
+            In no order; holds the min(k, allowed rows) nearest, or all whose embedding is finite. Never -1.
+        """
+        available = self.ntotal if allowed is None else int(np.count_nonzero(allowed))
+        bits = None if allowed is None else np.packbits(allowed, bitorder="little")
+        fetch = min(k + _MARGIN, available)
+        while fetch:
+            similarities, rows = self._search(query, fetch, bits)
+            # faiss returns ties in arbitrary order, so the k-th place is settled only below the last tie.
+            if fetch == available or similarities[fetch - 1] < similarities[k - 1] - _ROUNDING:
+                # Row -1 fills the place of an embedding that is not finite.
+                return rows[rows >= 0]
+            fetch = min(2 * fetch, available)
+        return np.empty(0, dtype=np.int64)
+
+    def write(self, file: IO[bytes]) -> tuple[int, str]:
+        """Write the structure through a writer that checks and hashes each block.
+
+        faiss's own file writer leaves a silently truncated file on a full disk.
+        """
+        digest = hashlib.sha256()
+        size = 0
+
+        def write_block(block: bytes) -> None:
+            nonlocal size
+            digest.update(block)
+            size += file.write(block)
+
+        writer = faiss.PyCallbackIOWriter(write_block, 1 << 20)  # type: ignore[attr-defined]
+        faiss.write_index(self._index, writer)
+        return size, digest.hexdigest()
+
+    def _search(self, query: Embeddings, k: int, bits: Any) -> tuple[Similarities, Rows]:
+        parameters = None
+        if bits is not None:
+            # The stubs that faiss ships lack what its wrappers add: keyword arguments, callback writers.
+            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))  # type: ignore[call-arg]
+        similarities, rows = self._index.search(query[np.newaxis], k, params=parameters)
+        return similarities[0], rows[0]
+
+
+def read_index(path: Path, size: int, sha256: str) -> FlatIndex:
+    """Read an index after its size and checksum have been checked.
+
+    faiss files carry no checksum, and a smashed header gives wrong answers rather than an error.
+
+    Raises
+    ------
+    StoreDamaged
+        The file is missing, or is not what was written.
+    """
+    check_index(path, size, sha256)
+    return FlatIndex(faiss.read_index(str(path)))
+
+
+def check_index(path: Path, size: int, sha256: str) -> None:
+    """Check size and checksum of an index's file; raises as `read_index` does."""
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(1 << 20):
+                digest.update(block)
+            found = file.tell()
+    except OSError as error:
+        raise StoreDamaged(f"{path} cannot be read: {error.strerror}.") from error
+    if found != size or digest.hexdigest() != sha256:
+        raise StoreDamaged(f"{path} is not the file that was written.", why=f"{found} bytes of {size}.")
+
+
+def unit(embeddings: Embeddings) -> Embeddings:
+    """Return a copy of embeddings, (n, dim), scaled to unit length; one that is zero becomes NaN."""
+    # By the largest component first: the square of a very large or small one is no float32.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled: Embeddings = embeddings / np.abs(embeddings).max(axis=1, keepdims=True)
+        scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
+    return np.ascontiguousarray(scaled, dtype=np.float32)

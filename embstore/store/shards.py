@@ -1,0 +1,262 @@
+"""Raw embeddings on disk: append-only files of float32 rows behind a checked header."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+
+from embstore.errors import StoreDamaged
+from embstore.records import Embeddings, Rows
+from embstore.store.faults import disk_faults
+from embstore.store.files import fsync_folder
+
+HEADER_SIZE = 4096
+# A new shard is begun beyond this size, so that no file grows without end.
+SHARD_BYTES = 1 << 30
+# Rows handled at once where all are read: 25 MB of 384 floats.
+BLOCK_ROWS = 1 << 14
+_HEADER = struct.Struct("<8sIII16s")
+_MAGIC = b"EMBSHARD"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Rows that were committed together, and where their embeddings are.
+
+    Parameters
+    ----------
+    first_row, n : int
+        The rows ``first_row`` to ``first_row + n - 1``.
+    shard : int
+        Number of the file.
+    offset : int
+        Byte of the first row in that file.
+    crc32 : int
+        Of the embeddings' bytes.
+    """
+
+    first_row: int
+    n: int
+    shard: int
+    offset: int
+    crc32: int
+
+
+class Shards:
+    """The shard files of one store.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``000001.f32`` and so on.
+    store_uuid : str
+        32 hex digits; a shard of another store is refused.
+    dim : int
+        Floats a row.
+    """
+
+    def __init__(self, folder: Path, store_uuid: str, dim: int) -> None:
+        self._folder = folder
+        self._uuid = bytes.fromhex(store_uuid)
+        self._dim = dim
+        self._row_bytes = 4 * dim
+        self._maps: dict[int, Embeddings] = {}
+
+    def path(self, shard: int) -> Path:
+        """Return the file of a shard."""
+        return self._folder / f"{shard:06d}.f32"
+
+    def append(self, embeddings: Embeddings, segments: Sequence[Segment]) -> tuple[int, int]:
+        """Write rows behind the last committed ones and make them durable.
+
+        Parameters
+        ----------
+        embeddings : ndarray of shape (n, dim), float32
+            Rows to add.
+        segments : sequence of Segment
+            All that is committed. Bytes which none of them accounts for are never overwritten: they are what
+            a writer left that was stopped before its commit, so a new shard is begun.
+
+        Returns
+        -------
+        shard, offset : int
+            Where the rows are. They belong to the store once a segment that says so is committed.
+
+        Raises
+        ------
+        DiskFailure
+            Nothing that was committed has changed.
+        """
+        data = np.ascontiguousarray(embeddings, dtype="<f4")
+        with disk_faults(self._folder):
+            shard, offset = self._place(segments, data.nbytes)
+            # Unbuffered: what write() accepted is the kernel's, and a failed fsync is never tried again.
+            with self.path(shard).open("r+b", buffering=0) as file:
+                file.seek(offset)
+                _write_all(file, data.data.cast("B"))
+                # macOS has no fdatasync.
+                getattr(os, "fdatasync", os.fsync)(file.fileno())
+        return shard, offset
+
+    def check(self, segments: Sequence[Segment]) -> None:
+        """Check that the header of each shard is whole and that no file is shorter than its segments say.
+
+        Raises
+        ------
+        StoreDamaged
+            With the file and both sizes.
+        """
+        for segment in segments:
+            if segment.offset < HEADER_SIZE or (segment.offset - HEADER_SIZE) % self._row_bytes:
+                raise StoreDamaged(
+                    f"records.db is damaged: row {segment.first_row} is said to be at byte {segment.offset}.",
+                    fix=f"restore it from a backup, or embstore delete {self._folder.parent} and build again",
+                )
+        for shard, end in _ends(segments, self._row_bytes).items():
+            with disk_faults(self._folder, "Reading"):
+                self._check_header(shard)
+                size = self.path(shard).stat().st_size
+            if size < end:
+                raise StoreDamaged(
+                    f"{self.path(shard)} is damaged: it has {size} bytes, its segments need {end}.",
+                    fix=f"restore it from a backup, or embstore delete {self._folder.parent} and build again",
+                )
+
+    def read(self, rows: Rows, segments: Sequence[Segment]) -> Embeddings:
+        """Return the embeddings of rows, in their order.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n,), int64
+            Committed rows.
+        segments : sequence of Segment
+            All segments, by first row.
+
+        Returns
+        -------
+        ndarray of shape (n, dim), float32
+            A read-only view of the file where the rows are consecutive in one shard, else a copy.
+        """
+        if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all()):
+            view = self._view(int(rows[0]), len(rows), segments)
+            if view is not None:
+                return view
+        out: Embeddings = np.empty((len(rows), self._dim), dtype=np.float32)
+        starts = np.fromiter((segment.first_row for segment in segments), np.int64, len(segments))
+        owners = np.searchsorted(starts, rows, side="right") - 1
+        for owner in np.unique(owners):
+            segment = segments[owner]
+            chosen = owners == owner
+            out[chosen] = self._segment(segment)[rows[chosen] - segment.first_row]
+        return out
+
+    def blocks(self, first_row: int, segments: Sequence[Segment]) -> Iterator[tuple[int, Embeddings]]:
+        """Yield ``(first row, embeddings)`` of all from ``first_row`` on, in order, a block at a time.
+
+        Blocks are read and not mapped: mapped pages count as this process's memory until they are dropped.
+        """
+        for segment in _joined(segments, self._row_bytes):
+            end = segment.first_row + segment.n
+            for start in range(max(first_row, segment.first_row), end, BLOCK_ROWS):
+                n = min(BLOCK_ROWS, end - start)
+                offset = segment.offset + (start - segment.first_row) * self._row_bytes
+                with disk_faults(self._folder, "Reading"):
+                    floats = np.fromfile(self.path(segment.shard), "<f4", n * self._dim, offset=offset)
+                if len(floats) < n * self._dim:
+                    raise StoreDamaged(
+                        f"{self.path(segment.shard)} is damaged: it was cut.", fix="embstore verify"
+                    )
+                yield start, floats.reshape(n, self._dim)
+
+    def checksum(self, segment: Segment) -> int:
+        """Return the CRC-32 that the bytes of a segment have now."""
+        return zlib.crc32(np.ascontiguousarray(self._segment(segment)).data)
+
+    def _view(self, first_row: int, n: int, segments: Sequence[Segment]) -> Embeddings | None:
+        for segment in _joined(segments, self._row_bytes):
+            start = first_row - segment.first_row
+            if start >= 0 and start + n <= segment.n:
+                return self._segment(segment)[start : start + n]
+        return None
+
+    def _segment(self, segment: Segment) -> Embeddings:
+        end = (segment.offset - HEADER_SIZE) // self._row_bytes + segment.n
+        mapped = self._maps.get(segment.shard)
+        if mapped is None or len(mapped) < end:
+            # Mapped at today's whole length; a shard that has grown since is mapped anew.
+            with disk_faults(self._folder, "Reading"):
+                rows = (self.path(segment.shard).stat().st_size - HEADER_SIZE) // self._row_bytes
+                mapped = np.memmap(self.path(segment.shard), "<f4", "r", HEADER_SIZE, (rows, self._dim))
+            self._maps[segment.shard] = mapped
+        return mapped[end - segment.n : end]
+
+    def _place(self, segments: Sequence[Segment], n_bytes: int) -> tuple[int, int]:
+        ends = _ends(segments, self._row_bytes)
+        files = [int(path.stem) for path in self._folder.glob("[0-9]*.f32")]
+        last = max(files, default=0)
+        # A shard without a segment is what a writer left that was stopped early: its header may not be whole.
+        end = ends.get(last)
+        if end and self.path(last).stat().st_size == end and end + n_bytes <= SHARD_BYTES:
+            return last, end
+        self._create(last + 1)
+        return last + 1, HEADER_SIZE
+
+    def _create(self, shard: int) -> None:
+        with self.path(shard).open("xb", buffering=0) as file:
+            _write_all(file, memoryview(self._header(shard)))
+            os.fsync(file.fileno())
+        fsync_folder(self._folder)
+
+    def _header(self, shard: int) -> bytes:
+        packed = _HEADER.pack(_MAGIC, _VERSION, shard, self._dim, self._uuid)
+        return (packed + struct.pack("<I", zlib.crc32(packed))).ljust(HEADER_SIZE, b"\0")
+
+    def _check_header(self, shard: int) -> None:
+        path = self.path(shard)
+        try:
+            with path.open("rb") as file:
+                found = file.read(HEADER_SIZE)
+        except FileNotFoundError as error:
+            raise StoreDamaged(f"{path} is missing.", fix="restore it from a backup") from error
+        if found != self._header(shard):
+            raise StoreDamaged(
+                f"{path} is damaged: its header is not that of shard {shard} of this store.",
+                fix=f"restore it from a backup, or embstore delete {self._folder.parent} and build again",
+            )
+
+
+def _write_all(file: FileIO, data: memoryview) -> None:
+    """Write all of the data, however little of it each call takes."""
+    while data:
+        data = data[file.write(data) :]
+
+
+def _ends(segments: Sequence[Segment], row_bytes: int) -> dict[int, int]:
+    """Return by shard the byte behind its last committed row."""
+    ends: dict[int, int] = {}
+    for segment in segments:
+        end = segment.offset + segment.n * row_bytes
+        ends[segment.shard] = max(end, ends.get(segment.shard, 0))
+    return ends
+
+
+def _joined(segments: Sequence[Segment], row_bytes: int) -> Iterator[Segment]:
+    """Yield segments with neighbors in one file joined into one."""
+    run: Segment | None = None
+    for segment in segments:
+        if run and run.shard == segment.shard and run.offset + run.n * row_bytes == segment.offset:
+            run = Segment(run.first_row, run.n + segment.n, run.shard, run.offset, 0)
+            continue
+        if run:
+            yield run
+        run = segment
+    if run:
+        yield run

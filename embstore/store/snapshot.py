@@ -1,0 +1,280 @@
+"""The read side of records.db, with the standard library alone: the query path cannot afford more imports."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embstore.errors import NotFound, StoreDamaged
+from embstore.records import Mask, Record, Rows
+from embstore.store.digest import record_digest
+from embstore.store.faults import sqlite_faults
+from embstore.store.shards import Segment
+
+# Rows fetched in one transaction: short enough that a waiting writer does not notice.
+FETCH_ROWS = 20_000
+BUSY_SECONDS = 60.0
+_RECORD = "row, id, split, label, text, extra"
+_INDEX = "generation, file, bytes, sha256, ntotal, factory, recall"
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """One generation of the index, as the database knows it."""
+
+    generation: int
+    file: str
+    bytes: int
+    sha256: str
+    ntotal: int
+    factory: str
+    recall: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a store held at one moment; never changes.
+
+    Parameters
+    ----------
+    sequence : int
+        Number of the last commit that it shows.
+    segments : tuple of Segment
+        By first row, without gaps.
+    index : IndexEntry or None
+        The newest generation.
+    dead : ndarray of shape (n_dead,), int64
+        Rows that have a tombstone.
+    """
+
+    sequence: int
+    segments: tuple[Segment, ...]
+    index: IndexEntry | None
+    dead: Rows
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that have an embedding, dead ones included."""
+        return self.segments[-1].first_row + self.segments[-1].n if self.segments else 0
+
+    def live(self) -> Mask:
+        """Return, for each row, whether it has no tombstone."""
+        alive = np.ones(self.n_rows, dtype=np.bool_)
+        alive[self.dead] = False
+        return alive
+
+
+class RecordsReader:
+    """Every question to records.db; any number of processes may ask while one writes.
+
+    Parameters
+    ----------
+    path : Path
+        An existing database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if not path.is_file():
+            raise StoreDamaged(
+                f"{path} is missing.", fix="restore it from a backup, or delete and build again"
+            )
+        # Opened for writing and then forbidden to: a reader that comes after a crash must be able to roll the
+        # unfinished transaction back.
+        with sqlite_faults(path):
+            uri = f"{path.absolute().as_uri()}?mode=rw"
+            self._connection = sqlite3.connect(
+                uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA query_only = ON")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def snapshot(self) -> Snapshot:
+        """Return what the store holds now, read in one transaction."""
+        with self._transaction():
+            state = self._all("SELECT value FROM state WHERE key = 'sequence'")
+            segments = self._all("SELECT first_row, n, shard, offset, crc32 FROM segments ORDER BY first_row")
+            index = self._all(f"SELECT {_INDEX} FROM indexes ORDER BY generation DESC LIMIT 1")  # noqa: S608
+            dead = self._all("SELECT row FROM records WHERE tombstone IS NOT NULL ORDER BY row")
+            last = self._all("SELECT max(row) FROM records")[0][0]
+        chain = tuple(Segment(*row) for row in segments)
+        n_rows = _chain_length(chain)
+        if not state or n_rows != (0 if last is None else last + 1):
+            raise StoreDamaged(
+                f"{self._path} is damaged: its last record is row {last}, its segments have {n_rows} rows.",
+                fix=f"restore it from a backup, or embstore delete {self._path.parent} and build again",
+            )
+        return Snapshot(
+            state[0][0],
+            chain,
+            IndexEntry(*index[0]) if index else None,
+            np.array([row[0] for row in dead], dtype=np.int64),
+        )
+
+    def records(self, rows: Sequence[int]) -> list[Record]:
+        """Return the records of rows, in their order; dead ones too."""
+        found: dict[int, Record] = {}
+        for start in range(0, len(rows), FETCH_ROWS):
+            wanted = [int(row) for row in rows[start : start + FETCH_ROWS]]
+            marks = ",".join(map(str, wanted))
+            for row in self._all(f"SELECT {_RECORD} FROM records WHERE row IN ({marks})"):  # noqa: S608
+                found[row["row"]] = _record(row)
+        if len(found) < len(set(rows)):
+            raise self._gap(len(set(rows)), len(found))
+        return [found[int(row)] for row in rows]
+
+    def column(self, name: str, rows: Rows) -> list[Any]:
+        """Return one column of the records of ascending rows, in their order."""
+        values: list[Any] = []
+        for start in range(0, len(rows), FETCH_ROWS):
+            part = rows[start : start + FETCH_ROWS]
+            wanted = set(part.tolist())
+            query = f"SELECT row, {name} FROM records WHERE row BETWEEN ? AND ? ORDER BY row"  # noqa: S608
+            found = self._all(query, int(part[0]), int(part[-1]))
+            values += [row[1] for row in found if row[0] in wanted]
+        if len(values) < len(rows):
+            raise self._gap(len(rows), len(values))
+        return values
+
+    def row_of(self, record_id: str, at: Snapshot) -> int:
+        """Return the row of an id that a snapshot shows.
+
+        Raises
+        ------
+        NotFound
+            The store has no such record.
+        """
+        found = self._shown(at, " AND id = ?", record_id)
+        if not found:
+            some = self._all("SELECT id FROM records WHERE tombstone IS NULL ORDER BY row LIMIT 3")
+            raise NotFound(
+                f"The store has no record {record_id!r}.",
+                why="Its ids look like " + ", ".join(row[0] for row in some) + "."
+                if some
+                else "It is empty.",
+            )
+        return found[0]
+
+    def rows_where(self, at: Snapshot, *, split: str | None = None, label: str | None = None) -> Rows:
+        """Return, ascending, the rows of a split, a label or both that a snapshot shows."""
+        named = [(name, value) for name, value in (("split", split), ("label", label)) if value is not None]
+        where = "".join(f" AND {name} = ?" for name, _ in named)
+        return np.array(self._shown(at, where, *(value for _, value in named)), dtype=np.int64)
+
+    def counts(self, column: str) -> dict[str | None, int]:
+        """Return how many live records have each ``split`` or ``label``, in order of first appearance."""
+        query = (
+            f"SELECT {column}, count(*), min(row) FROM records WHERE tombstone IS NULL GROUP BY 1 ORDER BY 3"  # noqa: S608
+        )
+        return {row[0]: row[1] for row in self._all(query)}
+
+    def truncated(self) -> int:
+        """Return how many live records are longer than the encoder reads."""
+        return int(self._all("SELECT count(*) FROM records WHERE truncated AND tombstone IS NULL")[0][0])
+
+    def last_build(self) -> dict[str, Any] | None:
+        """Return the newest build with its number of quarantined records."""
+        query = (
+            "SELECT *, (SELECT count(*) FROM quarantine WHERE quarantine.build = builds.build) AS quarantined"
+            " FROM builds ORDER BY build DESC LIMIT 1"
+        )
+        rows = self._all(query)
+        return dict(rows[0]) if rows else None
+
+    def quarantined(self, build: int, limit: int) -> list[dict[str, Any]]:
+        """Return the first quarantined records of a build."""
+        query = "SELECT position, split, id, error FROM quarantine WHERE build = ? ORDER BY position LIMIT ?"
+        return [dict(row) for row in self._all(query, build, limit)]
+
+    def problems(self) -> list[str]:
+        """Return what SQLite's own check finds wrong with the file."""
+        # Not quick_check: it does not compare the indexes, which answer most questions, with the table.
+        found = [row[0] for row in self._all("PRAGMA integrity_check")]
+        return [] if found == ["ok"] else found
+
+    def stale_segments(self) -> list[int]:
+        """Return the first row of each segment whose records are not those that were written."""
+        stale = []
+        for segment in self._all("SELECT first_row, n, digest FROM segments ORDER BY first_row"):
+            first, end = segment["first_row"], segment["first_row"] + segment["n"]
+            query = f"SELECT {_RECORD} FROM records WHERE row >= ? AND row < ?"  # noqa: S608
+            rows = self._all(query, first, end)
+            if len(rows) != segment["n"] or _digest(rows) != segment["digest"]:
+                stale.append(first)
+        return stale
+
+    def _shown(self, at: Snapshot, where: str, *parameters: Any) -> list[int]:
+        """Return, ascending, the rows that were live at a snapshot; those buried since are among them."""
+        # Two selects, so that each goes through an index of its own.
+        live, buried = (
+            f"SELECT row FROM records WHERE {state}{where} AND row < ?"  # noqa: S608
+            for state in ("tombstone IS NULL", "tombstone > ?")
+        )
+        found = self._all(
+            f"{live} UNION ALL {buried} ORDER BY row",
+            *(*parameters, at.n_rows, at.sequence, *parameters, at.n_rows),
+        )
+        return [row[0] for row in found]
+
+    def _gap(self, wanted: int, found: int) -> StoreDamaged:
+        return StoreDamaged(
+            f"{self._path} is damaged: it has {found} of {wanted} records.",
+            fix=f"embstore verify -s {self._path.parent}",
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._all("BEGIN")
+        try:
+            yield
+        finally:
+            self._all("ROLLBACK")
+
+    def _all(self, query: str, *parameters: Any) -> list[sqlite3.Row]:
+        with sqlite_faults(self._path):
+            return self._connection.execute(query, parameters).fetchall()
+
+
+def _record(row: sqlite3.Row) -> Record:
+    try:
+        extra = json.loads(row["extra"])
+    except (TypeError, ValueError) as error:
+        raise StoreDamaged(
+            f"records.db is damaged: the extra columns of row {row['row']} are no JSON."
+        ) from error
+    return Record(row["id"], row["split"], row["label"], row["text"], extra)
+
+
+def _digest(rows: Sequence[sqlite3.Row]) -> bytes:
+    """Return the digest that records have now; of none at all where one of them cannot be read."""
+    try:
+        digest = sum(record_digest(row["row"], _record(row)) for row in rows)
+    except (StoreDamaged, TypeError, ValueError):
+        return b""
+    return (digest % (1 << 128)).to_bytes(16, "big")
+
+
+def _chain_length(segments: Sequence[Segment]) -> int:
+    """Return how many rows segments have together; -1 where they do not follow one another."""
+    end = 0
+    for segment in segments:
+        numbers = (segment.first_row, segment.n, segment.shard, segment.offset, segment.crc32)
+        if (
+            not all(isinstance(number, int) for number in numbers)
+            or segment.first_row != end
+            or segment.n < 1
+        ):
+            return -1
+        end += segment.n
+    return end

@@ -1,0 +1,291 @@
+"""A store, opened to read: records, embeddings and search, at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from embstore.errors import EncoderMismatch, InvalidInput, NotFound, StoreDamaged
+from embstore.records import Embeddings, Mask, Neighbor, Record, Rows, Similarities, TextEncoder
+from embstore.store.home import find_store
+from embstore.store.index import SimilarityIndex, read_index
+from embstore.store.manifest import Manifest, read_manifest
+from embstore.store.search import check_queries, search
+from embstore.store.shards import Shards
+from embstore.store.snapshot import RecordsReader, Snapshot
+from embstore.store.split import Split
+
+
+class Store:
+    """A store as it was when it was opened; a build that goes on meanwhile does not disturb it.
+
+    Records, texts and embeddings are those of that moment. A split, a label or extra columns that a build
+    changes in place are shown as they are when they are asked for.
+
+    Made by `Store.open`; close it, or use it in a ``with`` statement.
+    """
+
+    #: How a store that was opened without an encoder gets its own: set by `embstore.flows.encoders`, so that
+    #: this wing imports no encoder and a store opens without one.
+    load_encoder: ClassVar[Callable[[Mapping[str, Any]], TextEncoder] | None] = None
+
+    def __init__(self, path: Path, manifest: Manifest, reader: RecordsReader) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.reader = reader
+        self.snapshot: Snapshot = reader.snapshot()
+        self.shards = Shards(path / "embeddings", manifest.uuid, manifest.dim)
+        self.shards.check(self.snapshot.segments)
+        #: Why the index is not used, or the empty string.
+        self.index_problem = ""
+        self._encoder: TextEncoder | None = None
+
+    @classmethod
+    def open(
+        cls,
+        store: str | Path | None = None,
+        *,
+        home: str | Path | None = None,
+        encoder: TextEncoder | None = None,
+    ) -> Store:
+        """Open a store to read.
+
+        Parameters
+        ----------
+        store : str or Path, optional
+            Name under the home, or a path. None opens the only store, or the one built last.
+        home : str or Path, optional
+            Folder of named stores; else ``$EMBSTORE_HOME``, else ``indices``.
+        encoder : TextEncoder, optional
+            For queries by text; its fingerprint must be the store's. Loaded at the first such query if None.
+
+        Raises
+        ------
+        NotFound
+            There is no such store.
+        StoreDamaged
+            Its files contradict each other.
+        EncoderMismatch
+            The encoder is not the store's.
+        """
+        path = find_store(store, home)
+        manifest = read_manifest(path)
+        opened = cls(path, manifest, RecordsReader(path / "records.db"))
+        if encoder is not None:
+            opened._encoder = opened._matching(encoder)
+        return opened
+
+    def close(self) -> None:
+        """Close the database."""
+        self.reader.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.snapshot.n_rows - len(self.snapshot.dead)
+
+    @property
+    def name(self) -> str:
+        """What to pass to ``-s``: the folder's name."""
+        return self.path.resolve().name
+
+    @property
+    def dim(self) -> int:
+        """Floats of an embedding."""
+        return self.manifest.dim
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """The encoder of the store, loaded at first use.
+
+        Raises
+        ------
+        EncoderMismatch
+            The model's files are no longer those that the store was built with.
+        """
+        if self._encoder is None:
+            if Store.load_encoder is None:
+                raise InvalidInput(
+                    f"The store {self.name} was opened without an encoder.",
+                    fix="Store.open(name, encoder=...)",
+                )
+            self._encoder = self._matching(Store.load_encoder(self.manifest.encoder))
+        return self._encoder
+
+    @cached_property
+    def index(self) -> SimilarityIndex | None:
+        """The index of the snapshot; None where it is missing or damaged, and ``index_problem`` says why."""
+        entry = self.snapshot.index
+        if entry is None:
+            self.index_problem = "it has not been built yet"
+            return None
+        try:
+            return read_index(self.path / "index" / entry.file, entry.bytes, entry.sha256)
+        except StoreDamaged as error:
+            self.index_problem = error.what
+            return None
+
+    def records(self, rows: Rows) -> list[Record]:
+        """Return the records of rows, in their order."""
+        return self.reader.records(self._checked(rows).tolist())
+
+    def embeddings(self, rows: Rows) -> Embeddings:
+        """Return embeddings of shape (len(rows), dim): a view of the file where rows are consecutive."""
+        return self.shards.read(self._checked(rows), self.snapshot.segments)
+
+    def split(self, name: str) -> Split:
+        """Return the records of one split with their embeddings.
+
+        Raises
+        ------
+        NotFound
+            The store has no such split.
+        """
+        rows = self.rows(split=name)
+        ids, texts, labels = (self.reader.column(column, rows) for column in ("id", "text", "label"))
+        return Split(rows, ids, texts, labels, self.embeddings(rows))
+
+    def rows(self, *, split: str | None = None, label: str | None = None) -> Rows:
+        """Return, ascending, the rows of a split, a label, both or all.
+
+        Raises
+        ------
+        NotFound
+            The store has no such split or label.
+        """
+        rows = self.reader.rows_where(self.snapshot, split=split, label=label)
+        if not len(rows):
+            self._check_name("split", split)
+            self._check_name("label", label)
+        return rows
+
+    def search(
+        self, queries: Embeddings, k: int = 10, *, split: str | None = None, label: str | None = None
+    ) -> tuple[Similarities, Rows]:
+        """Return the k rows most similar to each query.
+
+        Parameters
+        ----------
+        queries : ndarray of shape (n_queries, dim), float32
+            Finite, not zero; need not be of unit length.
+        k : int
+            Neighbors per query, at least 1. More than match gives all that match.
+        split, label : str, optional
+            Only records of this split, this label.
+
+        Returns
+        -------
+        similarities : ndarray of shape (n_queries, min(k, matches)), float32
+            Cosine, no unit, in [-1, 1], largest first. Row i answers ``queries[i]``.
+        rows : ndarray of the same shape, int64
+            Never -1. Equal similarities are listed by ascending row.
+
+        Raises
+        ------
+        InvalidInput
+            Wrong rank, dtype or dim; NaN; a zero row; or ``k < 1``.
+        NotFound
+            The store has no such split or label.
+        """
+        return self._search(check_queries(queries, self.dim, k), k, self._allowed(split, label))
+
+    def neighbors(
+        self, text: str, k: int = 10, *, split: str | None = None, label: str | None = None
+    ) -> list[Neighbor]:
+        """Return the k records most similar to a text; the parameters are those of `search`."""
+        return self.neighbors_of(self.embed([text]), k, split=split, label=label)[0]
+
+    def neighbors_of(
+        self, queries: Embeddings, k: int = 10, *, split: str | None = None, label: str | None = None
+    ) -> list[list[Neighbor]]:
+        """Return the k records most similar to each query of shape (n_queries, dim); see `search`."""
+        return self._neighbors(*self.search(queries, k, split=split, label=label))
+
+    def neighbors_of_record(
+        self, record_id: str, k: int = 10, *, split: str | None = None, label: str | None = None
+    ) -> list[Neighbor]:
+        """Return the k records most similar to a stored one, itself left out; see `search`."""
+        row = self.reader.row_of(record_id, self.snapshot)
+        allowed = self._allowed(split, label)
+        allowed[row] = False
+        query = check_queries(self.embeddings(np.array([row])), self.dim, k)
+        return self._neighbors(*self._search(query, k, allowed))[0]
+
+    def embed(self, texts: list[str]) -> Embeddings:
+        """Embed query texts, (n, dim), with the store's encoder.
+
+        Raises
+        ------
+        InvalidInput
+            An empty text, or one that the encoder fails on.
+        EncoderMismatch
+            See `encoder`.
+        """
+        for text in texts:
+            if not text.strip():
+                raise InvalidInput("A query text is empty.", fix='embstore neighbors "some text"')
+        encoded = self.encoder.encode(texts)
+        if encoded.errors:
+            position, error = next(iter(encoded.errors.items()))
+            raise InvalidInput(f"The text {texts[position][:40]!r} cannot be embedded: {error}.")
+        return encoded.embeddings
+
+    def _matching(self, encoder: TextEncoder) -> TextEncoder:
+        if encoder.fingerprint != self.manifest.fingerprint:
+            raise EncoderMismatch(
+                f"The encoder is not the one that built {self.name}.",
+                why=(
+                    f"The store holds embeddings of {self.manifest.encoder.get('model')} "
+                    f"({self.manifest.fingerprint[:12]}); this is {encoder.config.get('model')} "
+                    f"({encoder.fingerprint[:12]})."
+                ),
+                fix="bring the model's files back, or build a store of another name with this encoder",
+            )
+        return encoder
+
+    def _checked(self, rows: Rows) -> Rows:
+        end = self.snapshot.n_rows
+        if len(rows) and not 0 <= rows.min() <= rows.max() < end:
+            raise NotFound(
+                f"The rows of {self.name} are 0 to {end - 1}.", why=f"Not {rows.min()} to {rows.max()}."
+            )
+        return rows
+
+    def _check_name(self, column: str, value: str | None) -> None:
+        if value is None or len(self.reader.rows_where(self.snapshot, **{column: value})):
+            return
+        known = [name for name in self.reader.counts(column) if name is not None]
+        raise NotFound(
+            f"The store {self.name} has no {column} {value!r}.",
+            why=f"It has: {', '.join(known) or 'none'}.",
+            fix=f"--{column} {next(iter(known), column.upper())}",
+        )
+
+    def _allowed(self, split: str | None, label: str | None) -> Mask:
+        if split is None and label is None:
+            return self.snapshot.live()
+        allowed = np.zeros(self.snapshot.n_rows, dtype=np.bool_)
+        allowed[self.rows(split=split, label=label)] = True
+        return allowed & self.snapshot.live()
+
+    def _search(self, queries: Embeddings, k: int, allowed: Mask) -> tuple[Similarities, Rows]:
+        segments = self.snapshot.segments
+        return search(queries, k, index=self.index, shards=self.shards, segments=segments, allowed=allowed)
+
+    def _neighbors(self, similarities: Similarities, rows: Rows) -> list[list[Neighbor]]:
+        found = dict(zip(rows.ravel().tolist(), self.records(rows.ravel()), strict=True))
+        return [
+            [
+                Neighbor(rank, float(similarity), found[row])
+                for rank, (similarity, row) in enumerate(zip(values, ranked, strict=True), 1)
+            ]
+            for values, ranked in zip(similarities.tolist(), rows.tolist(), strict=True)
+        ]

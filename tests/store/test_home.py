@@ -1,0 +1,140 @@
+"""Where stores live: names, paths, the home, and which store is meant without a name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from embstore.errors import DiskFailure, InvalidInput, NotFound, StoreLocked
+from embstore.store import Store, delete_store, find_store, home_folder, store_names, store_path
+from embstore.store.files import writer_lock
+from embstore.store.writer import open_writer
+from store.building import commit, fill, given, numbered
+
+ENCODER = given(10, 4)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EMBSTORE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_the_home_is_the_argument_else_the_environment_else_indices(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert home_folder("elsewhere") == Path("elsewhere")
+    assert home_folder() == home
+    monkeypatch.setenv("EMBSTORE_HOME", "")
+    assert home_folder() == Path("indices")
+
+
+@pytest.mark.parametrize("name", ["emotion", "a", "7", "_x", "my-store.v2", "A_b"])
+def test_a_name_is_a_folder_of_the_home(home: Path, name: str) -> None:
+    assert store_path(name) == home / name
+    assert store_path(name, "elsewhere") == Path("elsewhere") / name
+
+
+@pytest.mark.parametrize("path", ["./emotion", "/x/emotion", "a/b"])
+def test_what_has_a_separator_is_a_path(home: Path, path: str) -> None:
+    assert store_path(path) == Path(path)
+
+
+def test_a_path_object_is_a_path(home: Path) -> None:
+    assert store_path(Path("emotion")) == Path("emotion")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "-s", "a b", "ü", "a\n", "a\0", "*"], ids=repr)
+def test_a_bad_name_is_refused(home: Path, name: str) -> None:
+    with pytest.raises(InvalidInput, match="is no name for a store"):
+        store_path(name)
+
+
+def test_names_are_those_of_stores_sorted(home: Path) -> None:
+    assert store_names() == []
+    for name in ("b", "a"):
+        fill(home / name, [], ENCODER)
+    (home / "folder").mkdir()
+    (home / "file").touch()
+    assert store_names() == ["a", "b"]
+
+
+def test_what_an_interrupted_deletion_left_is_no_store(home: Path) -> None:
+    fill(home / "a", [], ENCODER)
+    fill(home / ".deleted-01234567-b", [], ENCODER)
+    assert store_names() == ["a"]
+    assert find_store() == home / "a"
+
+
+def test_without_any_store_the_error_says_how_to_build_one(home: Path) -> None:
+    with pytest.raises(NotFound, match="embstore build"):
+        find_store()
+
+
+def test_an_unknown_store_is_not_found_and_the_known_ones_are_named(home: Path) -> None:
+    fill(home / "emotion", [], ENCODER)
+    with pytest.raises(NotFound, match=r"There is no store emotoin.") as caught:
+        find_store("emotoin")
+    assert "emotion" in caught.value.why
+
+
+def test_the_only_store_is_meant_without_a_name(home: Path) -> None:
+    fill(home / "a", numbered(2), ENCODER)
+    with Store.open() as store:
+        assert store.name == "a"
+
+
+@pytest.mark.parametrize("names", ["abc", "cba", "bca"])
+def test_the_store_built_last_is_meant_without_a_name(home: Path, names: str) -> None:
+    for name in names:
+        fill(home / name, numbered(2), ENCODER)
+    assert find_store() == home / names[-1]
+
+
+def test_a_build_that_was_finished_later_is_the_last(home: Path) -> None:
+    with open_writer(home / "b", ENCODER) as writer:
+        commit(writer, numbered(2), ENCODER, writer.begin_build("test data", "1", keep_others=False))
+    fill(home / "a", numbered(2), ENCODER)
+    assert find_store() == home / "a"
+    fill(home / "b", numbered(4), ENCODER, fingerprint="1")
+    assert find_store() == home / "b"
+
+
+@pytest.mark.parametrize("damage", ["missing", "garbage"])
+def test_a_damaged_store_does_not_hide_the_others(home: Path, damage: str) -> None:
+    for name in ("a", "b"):
+        fill(home / name, numbered(2), ENCODER)
+    (home / "b" / "records.db").unlink()
+    if damage == "garbage":
+        (home / "b" / "records.db").write_bytes(b"garbage " * 1000)
+    assert find_store() == home / "a"
+
+
+def test_delete_removes_all_of_a_store_and_nothing_else(home: Path) -> None:
+    for name in ("a", "b"):
+        fill(home / name, numbered(2), ENCODER)
+    delete_store(home / "a")
+    assert [path.name for path in home.iterdir()] == ["b"]
+
+
+def test_delete_refuses_a_folder_that_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+    with pytest.raises(NotFound):
+        delete_store(tmp_path)
+    assert (tmp_path / "precious").exists()
+
+
+def test_delete_refuses_a_store_that_is_being_written(home: Path) -> None:
+    fill(home / "a", numbered(2), ENCODER)
+    with writer_lock(home / "a"), pytest.raises(StoreLocked):
+        delete_store(home / "a")
+    assert store_names() == ["a"]
+
+
+def test_a_reader_whose_store_was_deleted_is_told_so(home: Path) -> None:
+    fill(home / "a", numbered(8), ENCODER, index=False)
+    with Store.open("a") as store:
+        delete_store(home / "a")
+        with pytest.raises(DiskFailure, match=r"Reading .*000001\.f32 failed: No such file"):
+            store.search(ENCODER.table[:1], 3)

@@ -1,0 +1,114 @@
+"""The index: candidates that hold the nearest, and a file that is checked before it is read."""
+
+from __future__ import annotations
+
+import errno
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embstore.errors import StoreDamaged
+from embstore.store.index import FlatIndex, read_index, unit
+
+
+@pytest.fixture(scope="module")
+def embeddings() -> np.ndarray:
+    return unit(np.random.default_rng(0).standard_normal((200, 6)).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def index(embeddings: np.ndarray) -> FlatIndex:
+    return FlatIndex.build(6, [embeddings[:150], embeddings[150:]])
+
+
+@pytest.fixture
+def file(index: FlatIndex, tmp_path: Path) -> tuple[Path, int, str]:
+    with (tmp_path / "index").open("wb") as opened:
+        size, sha256 = index.write(opened)
+    return tmp_path / "index", size, sha256
+
+
+@pytest.mark.parametrize("k", [1, 10, 199, 200, 201, 10**9])
+@pytest.mark.parametrize("share", [None, 1.0, 0.5, 0.02, 0.0])
+def test_candidates_hold_the_nearest_allowed_rows(
+    index: FlatIndex, embeddings: np.ndarray, k: int, share: float | None
+) -> None:
+    allowed = None if share is None else np.random.default_rng(1).random(200) < share
+    rows = np.arange(200) if allowed is None else np.flatnonzero(allowed)
+    nearest = rows[np.argsort(-(embeddings[rows] @ embeddings[3]))][:k]
+    found = index.candidates(embeddings[3], k, allowed)
+    assert set(nearest) <= set(found) <= set(rows)
+    assert len(found) == len(set(found))
+
+
+def test_candidates_hold_all_that_tie_with_the_last() -> None:
+    index = FlatIndex.build(2, [np.repeat(np.eye(2, dtype=np.float32), 500, axis=0)])
+    found = index.candidates(np.array([1, 0], dtype=np.float32), 3, None)
+    assert set(range(500)) <= set(found.tolist())
+
+
+def test_an_embedding_that_is_not_finite_is_no_candidate() -> None:
+    embeddings = np.eye(4, dtype=np.float32)
+    embeddings[2] = np.nan
+    index = FlatIndex.build(4, [embeddings])
+    assert sorted(index.candidates(np.ones(4, dtype=np.float32) / 2, 4, None)) == [0, 1, 3]
+
+
+def test_a_written_index_is_read_back(
+    file: tuple[Path, int, str], index: FlatIndex, embeddings: np.ndarray
+) -> None:
+    read = read_index(*file)
+    assert read.ntotal == 200
+    found, wanted = (one.candidates(embeddings[0], 10, None) for one in (read, index))
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_the_same_embeddings_give_the_same_file(file: tuple[Path, int, str], embeddings: np.ndarray) -> None:
+    assert FlatIndex.build(6, [embeddings]).write(io.BytesIO()) == file[1:]
+
+
+@pytest.mark.parametrize("position", [0, 4, 8, 20, 40, 1000, -1])
+def test_a_flipped_byte_is_damage(file: tuple[Path, int, str], position: int) -> None:
+    data = bytearray(file[0].read_bytes())
+    data[position] ^= 0x80
+    file[0].write_bytes(data)
+    with pytest.raises(StoreDamaged, match="is not the file that was written"):
+        read_index(*file)
+
+
+@pytest.mark.parametrize("change", [-1, -4000, 1], ids=["last-byte", "most", "one-more"])
+def test_another_size_is_damage(file: tuple[Path, int, str], change: int) -> None:
+    data = file[0].read_bytes()
+    file[0].write_bytes(data[:change] if change < 0 else data + b"x")
+    with pytest.raises(StoreDamaged, match="is not the file that was written") as caught:
+        read_index(*file)
+    assert f"of {file[1]}" in caught.value.why
+
+
+def test_a_missing_file_is_damage(tmp_path: Path) -> None:
+    with pytest.raises(StoreDamaged, match="cannot be read: No such file"):
+        read_index(tmp_path / "none", 1, "0" * 64)
+
+
+def test_an_error_of_the_disk_leaves_faiss_as_it_is(index: FlatIndex) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        index.write(Full())
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-38, 1e-20, 1.0, 1e20, 3e38])
+def test_unit_makes_length_one_at_every_scale(scale: float) -> None:
+    embeddings = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1]], dtype=np.float64) * scale
+    lengths = np.linalg.norm(unit(embeddings.astype(np.float32)).astype(np.float64), axis=1)
+    np.testing.assert_allclose(lengths, 1, rtol=0, atol=2e-7)
+
+
+def test_unit_leaves_its_argument_as_it_is() -> None:
+    embeddings = np.full((2, 3), 5, dtype=np.float32)
+    unit(embeddings)
+    assert (embeddings == 5).all()
