@@ -1,0 +1,104 @@
+"""``embstore build``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+import embstore
+from embstore_cli.options import home_option, json_option, store_option
+
+QUARANTINED = 3
+
+
+@click.command(epilog="Example: embstore build train=train.csv test=test.csv -s mine --label-column topic")
+@click.argument("dataset", nargs=-1)
+@store_option("the dataset's name")
+@home_option
+@click.option("--text-column", metavar="NAME", help="Column of the texts.  [text, sentence, content, ...]")
+@click.option("--label-column", metavar="NAME", help="Column of the labels.  [label, category, intent, ...]")
+@click.option("--id-column", metavar="NAME", help="Column of the ids.  [id, else made from split and text]")
+@click.option("--split", "splits", multiple=True, metavar="NAME", help="Only this split; may be repeated.")
+@click.option("--delimiter", metavar="CHAR", help="Delimiter of a CSV file.  [, or tab by its suffix]")
+@click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of a text file.")
+@click.option("--config", metavar="NAME", help="Configuration of a hub dataset.")
+@click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub dataset.")
+@click.option("--model", metavar="MODEL", help="Hub id, folder or short name.  [all-MiniLM-L6-v2]")
+@click.option("--model-revision", metavar="REV", help="Branch, tag or commit of a hub model.")
+@click.option(
+    "--pooling", type=click.Choice(["auto", "cls", "mean"]), help="Token states to embedding.  [auto]"
+)
+@click.option("--normalize/--no-normalize", default=None, help="Unit length or not.  [as the model declares]")
+@click.option(
+    "--max-length", type=int, metavar="TOKENS", help="Longer texts are cut.  [as the model declares]"
+)
+@click.option("--prompt", metavar="TEXT", help="Put before each text.  [as the model declares]")
+@click.option(
+    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="[auto: float32]"
+)
+@click.option("--trust-remote-code", is_flag=True, help="Run the model's own code; needs a pinned commit.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--add", is_flag=True, help="Keep records of the store that the dataset does not have.")
+@json_option
+def build(
+    dataset: tuple[str, ...],
+    store: str | None,
+    home: str | None,
+    splits: tuple[str, ...],
+    device: str,
+    add: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Build a store from DATASET, or bring it up to date; texts that it knows are never encoded again.
+
+    DATASET is a hub id (dair-ai/emotion), a CSV, TSV, JSONL, Parquet or text file, a folder whose file names
+    are its splits, split=file pairs, or the word sample, which is also the default.
+    """
+    from embstore_cli import output
+
+    reading = ("text_column", "label_column", "id_column", "delimiter", "encoding", "config", "revision")
+    with output.progress_bar("building") as progress:
+        report = embstore.build_store(
+            dataset or "sample",
+            store,
+            home=home,
+            encoder=_encoder_options(options),
+            options=embstore.ReadOptions(
+                splits=list(splits) or None, **{name: options[name] for name in reading}
+            ),
+            device=device,
+            add=add,
+            progress=progress,
+        )
+    if as_json:
+        output.print_json(report.as_json())
+    else:
+        output.print_facts(_facts(report))
+        if report.quarantined:
+            output.print_note(f"Why records were quarantined: embstore info -s {report.store}")
+    return QUARANTINED if report.quarantined else 0
+
+
+def _encoder_options(options: dict[str, Any]) -> embstore.EncoderOptions | None:
+    """Return the encoder that is asked for; None where no option says anything about it."""
+    names = ("model", "pooling", "normalize", "max_length", "prompt", "dtype", "trust_remote_code")
+    asked = {name: options[name] for name in names if options[name] not in (None, False)}
+    if options["normalize"] is False:
+        asked["normalize"] = False
+    if options["model_revision"]:
+        asked["revision"] = options["model_revision"]
+    return embstore.EncoderOptions(**asked) if asked else None
+
+
+def _facts(report: embstore.BuildReport) -> list[tuple[str, str]]:
+    splits = ", ".join(f"{name} {n:,}" for name, n in report.splits.items())
+    return [
+        ("store", report.store),
+        ("records", f"{report.records:,}   ({splits})"),
+        ("encoded", f"{report.encoded:,}   ({report.reused:,} reused, {report.removed:,} removed)"),
+        ("truncated", f"{report.truncated:,}"),
+        ("quarantined", f"{report.quarantined:,}"),
+        ("took", f"{report.seconds:,.1f} s   ({report.texts_per_second:,.0f} texts/s)"),
+    ]

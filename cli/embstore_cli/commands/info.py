@@ -1,0 +1,56 @@
+"""``embstore info``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+import embstore
+from embstore_cli.options import home_option, json_option, store_option
+
+
+@click.command(epilog="Example: embstore info -s sample --json")
+@store_option("the one built last")
+@home_option
+@json_option
+def info(store: str | None, home: str | None, as_json: bool) -> None:
+    """Show what a store is and holds: records, splits, labels, encoder, index, last build."""
+    from embstore_cli import output
+
+    found = embstore.describe_store(store, home=home)
+    if store is None:
+        output.print_note(f"Store: {found.path}")
+    if as_json:
+        output.print_json(found.as_json())
+    else:
+        output.print_facts(_facts(found))
+        for one in found.quarantine:
+            output.print_note(f"  record {one['position']} of {one['split']}: {one['error']}")
+
+
+def _facts(found: embstore.StoreInfo) -> list[tuple[str, object]]:
+    encoder = found.encoder
+    index = found.index
+    return [
+        ("store", found.path),
+        ("dataset", found.dataset or "-"),
+        ("built", found.finished or "stopped before its end: run the same build again"),
+        ("records", f"{found.records:,}"),
+        ("splits", _counts(found.splits)),
+        ("labels", _counts(found.labels)),
+        ("encoder", f"{encoder.get('model', '-')} {encoder.get('revision') or ''}".strip()),
+        ("pooling", f"{encoder.get('pooling', '-')}, normalize {encoder.get('normalize', '-')}"),
+        ("max length", f"{encoder.get('max_length', '-')} tokens; {found.truncated:,} records are longer"),
+        ("dim", found.dim),
+        ("fingerprint", found.fingerprint),
+        ("index", f"{index['factory']}, {index['ntotal']:,} rows, exact" if index else "none"),
+        ("size", f"{found.bytes / 1e6:,.1f} MB"),
+        ("quarantined", f"{found.quarantined:,} in the last build"),
+    ]
+
+
+def _counts(counts: Mapping[str, int] | Mapping[str | None, int]) -> str:
+    shown = [f"{'no label' if name is None else name} {n:,}" for name, n in list(counts.items())[:20]]
+    more = len(counts) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,0 +1,39 @@
+"""``embstore list``."""
+
+from __future__ import annotations
+
+import click
+
+import embstore
+from embstore_cli.options import home_option, json_option
+
+
+@click.command("list", epilog="Example: embstore list --home indices")
+@home_option
+@json_option
+def list_stores(home: str | None, as_json: bool) -> None:
+    """List the stores under the home."""
+    from embstore_cli import output
+
+    found = embstore.list_stores(home=home)
+    if as_json:
+        output.print_json([one.as_json() for one in found])
+        return
+    if not found:
+        output.print_note("There is no store yet. embstore build makes the sample store.")
+        return
+    output.print_table(
+        ["store", "records", "dim", "MB", "model", "built"],
+        [
+            (
+                one.store,
+                f"{one.records:,}",
+                one.dim,
+                f"{one.bytes / 1e6:,.1f}",
+                one.encoder.get("model"),
+                one.finished or "stopped",
+            )
+            for one in found
+        ],
+        right=["records", "dim", "MB"],
+    )

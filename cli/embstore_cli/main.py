@@ -1,0 +1,61 @@
+"""Entry point: the commands, and the one place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from embstore import __version__
+from embstore.errors import EmbstoreError
+from embstore_cli.commands.build import build
+from embstore_cli.commands.delete import delete
+from embstore_cli.commands.info import info
+from embstore_cli.commands.list_stores import list_stores
+from embstore_cli.commands.neighbors import neighbors
+from embstore_cli.commands.verify import verify
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="embstore")
+def cli() -> None:
+    """Turn a labelled text dataset and a frozen transformer into a store, and ask it questions.
+
+    \b
+    embstore build                       build the sample store
+    embstore neighbors "some text"       ask it what is near a text
+    embstore build train.csv -s mine     build your own
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 done with quarantined records, 4 locked by another writer,
+    5 damaged, 6 disk, 7 encoder mismatch, 130 stopped by Ctrl-C.
+    """  # noqa: D301 (click reads the backspace character as "keep these lines")
+
+
+for command in (build, neighbors, info, list_stores, verify, delete):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run a command line and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line; return the exit code. A user's mistake never shows a traceback."""
+    try:
+        code = cli.main(arguments, prog_name="embstore", standalone_mode=False)
+    except EmbstoreError as error:
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe went away, `| head` for one; Python must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,75 @@
+"""embstore: a labelled text dataset and a frozen transformer, made into a store.
+
+>>> import embstore
+>>> report = embstore.build_store()  # the sample dataset, the default encoder
+>>> store = embstore.Store.open("sample")
+>>> store.neighbors("the train was late again", k=3)  # doctest: +SKIP
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from embstore.data import ReadOptions, TextDataset, open_dataset
+    from embstore.encode import EncoderOptions, TorchEncoder, load_encoder
+    from embstore.errors import EmbstoreError
+    from embstore.flows.build import BuildReport, build_store
+    from embstore.flows.inspect import StoreInfo, describe_store, list_stores
+    from embstore.flows.neighbors import Neighborhood, find_neighbors, find_neighbors_of_record
+    from embstore.records import Encoded, Neighbor, Record, Rejected, TextEncoder
+    from embstore.store import Split, Store, Verification, delete_store, find_store, verify_store
+
+__version__ = "0.1.0"
+
+# Public names by the module that has them. Each is imported at first use, so that `import embstore` costs
+# nothing and a task pays for its own libraries alone.
+_HOMES = {
+    "embstore.data": ("ReadOptions", "TextDataset", "open_dataset"),
+    "embstore.encode": ("EncoderOptions", "TorchEncoder", "load_encoder"),
+    "embstore.errors": ("EmbstoreError",),
+    "embstore.flows.build": ("BuildReport", "build_store"),
+    "embstore.flows.inspect": ("StoreInfo", "describe_store", "list_stores"),
+    "embstore.flows.neighbors": ("Neighborhood", "Store", "find_neighbors", "find_neighbors_of_record"),
+    "embstore.records": ("Encoded", "Neighbor", "Record", "Rejected", "TextEncoder"),
+    "embstore.store": ("Split", "Verification", "delete_store", "find_store", "verify_store"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604, RUF100
+    "BuildReport",
+    "EmbstoreError",
+    "Encoded",
+    "EncoderOptions",
+    "Neighbor",
+    "Neighborhood",
+    "ReadOptions",
+    "Record",
+    "Rejected",
+    "Split",
+    "Store",
+    "StoreInfo",
+    "TextDataset",
+    "TextEncoder",
+    "TorchEncoder",
+    "Verification",
+    "build_store",
+    "delete_store",
+    "describe_store",
+    "find_neighbors",
+    "find_neighbors_of_record",
+    "find_store",
+    "list_stores",
+    "load_encoder",
+    "open_dataset",
+    "verify_store",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'embstore' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

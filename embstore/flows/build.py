@@ -1,0 +1,259 @@
+"""Build: a labelled text dataset and a frozen transformer in, a store out."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embstore.data import ReadOptions, TextDataset, open_dataset
+from embstore.errors import Interrupted, InvalidData, InvalidInput, InvalidModel
+from embstore.flows.encoders import EncoderChoice, encoder_for
+from embstore.records import Encoded, Record, Rejected, TextEncoder
+from embstore.store import is_store, store_path
+from embstore.store.database import Build
+from embstore.store.snapshot import RecordsReader
+from embstore.store.writer import StoreWriter, open_writer
+
+# Records that are committed together. Fixed, so that a build which was stopped and went on forms the same
+# batches, and so the same bytes, as one that was not.
+WINDOW = 1024
+# That many failures and no success mean that the model is at fault, not the texts.
+HOPELESS = 16
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build did.
+
+    Parameters
+    ----------
+    store : str
+        Path of the store.
+    dataset : str
+        What it was built from.
+    records : int
+        Live records of the store.
+    splits : dict of str to int
+        Live records by split.
+    encoded, reused : int
+        Texts that went through the encoder; records whose embedding was there already.
+    quarantined, removed : int
+        Records that could not be stored; records that the dataset no longer has.
+    truncated : int
+        Live records longer than the encoder reads.
+    dim : int
+        Floats of an embedding.
+    seconds, texts_per_second : float
+        Wall time of the whole build, model loading included; encoded texts by that time.
+    """
+
+    store: str
+    dataset: str
+    records: int
+    splits: dict[str, int]
+    encoded: int
+    reused: int
+    quarantined: int
+    removed: int
+    truncated: int
+    dim: int
+    seconds: float
+    texts_per_second: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
+
+
+@dataclass
+class _Counts:
+    """What this run did so far."""
+
+    encoded: int = 0
+    reused: int = 0
+    done: int = 0
+
+
+Progress = Callable[[int, int | None], None]
+
+
+def build_store(
+    dataset: str | Path | Sequence[str] = "sample",
+    store: str | Path | None = None,
+    *,
+    home: str | Path | None = None,
+    encoder: EncoderChoice = None,
+    options: ReadOptions | None = None,
+    device: str = "auto",
+    add: bool = False,
+    progress: Progress | None = None,
+) -> BuildReport:
+    """Make a store hold exactly the records of a dataset; only texts that it never embedded are encoded.
+
+    Parameters
+    ----------
+    dataset : str, Path or sequence of str
+        Hub id, file, folder, ``split=file`` pairs, or ``sample``.
+    store : str or Path, optional
+        Name under the home, or a path; by default the dataset's own name.
+    home : str or Path, optional
+        Folder of named stores; else ``$EMBSTORE_HOME``, else ``indices``.
+    encoder : str, EncoderOptions or TextEncoder, optional
+        By default that of the store if it exists, else all-MiniLM-L6-v2.
+    options : ReadOptions, optional
+        Columns, splits, hub configuration.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``mps``.
+    add : bool
+        Keep the store's records that the dataset does not have.
+    progress : callable, optional
+        Called with the records done and, where known, their total: at the start and after each window.
+
+    Returns
+    -------
+    BuildReport
+
+    Raises
+    ------
+    NotFound, InvalidData, HubUnreachable
+        The dataset cannot be read.
+    InvalidModel
+        The model cannot be loaded, or fails on every text.
+    EncoderMismatch
+        The store holds embeddings of another encoder.
+    StoreLocked, StoreDamaged, DiskFailure
+        The store cannot be written; what was committed before is intact.
+    Interrupted
+        Ctrl-C; the same call goes on where it stopped.
+    """
+    begun = time.monotonic()
+    source = open_dataset(dataset, options or ReadOptions())
+    path = store_path(store or _default_name(source.name), home)
+    origin = _origin(dataset)
+    if store is None:
+        _check_same_origin(path, origin)
+    chosen = encoder_for(encoder, path, device)
+    with open_writer(path, chosen) as writer:
+        build = writer.begin_build(origin, source.fingerprint, keep_others=add)
+        counts = _Counts(done=build.next_record, reused=build.next_record)
+        try:
+            _fill(writer, source, chosen, build, counts, progress)
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                f"Stopped: {counts.done:,} records of {source.name} are committed in {path}.",
+                fix="run the same command again: it goes on where it stopped",
+            ) from error
+        removed = writer.finish_build(build, keep_others=add)
+        writer.write_index()
+        return _report(writer.reader, str(path), source.name, chosen.dim, counts, removed, begun)
+
+
+def _fill(
+    writer: StoreWriter,
+    source: TextDataset,
+    encoder: TextEncoder,
+    build: Build,
+    counts: _Counts,
+    progress: Progress | None,
+) -> None:
+    """Commit the dataset window by window, from where the build stands."""
+    if progress:
+        progress(counts.done, source.total)
+    for entries in _windows(source, build.next_record):
+        window = writer.plan(entries, counts.done, build)
+        texts = list(window.to_encode.values())
+        encoded = encoder.encode(texts) if texts else _nothing(encoder.dim)
+        _check_hope(encoded, counts)
+        fresh = writer.commit(window, encoded, build)
+        counts.encoded += fresh
+        counts.reused += len(entries) - len(window.rejected) - fresh
+        counts.done = window.next_record
+        if progress:
+            progress(counts.done, source.total)
+
+
+def _windows(source: TextDataset, skip: int) -> Iterator[list[Record | Rejected]]:
+    entries = islice(source, skip, None)
+    while window := list(islice(entries, WINDOW)):
+        yield window
+
+
+def _nothing(dim: int) -> Encoded:
+    return Encoded(np.empty((0, dim), dtype=np.float32), np.empty(0, dtype=np.bool_))
+
+
+def _check_hope(encoded: Encoded, counts: _Counts) -> None:
+    n_texts = len(encoded.embeddings)
+    if counts.encoded == 0 and n_texts >= HOPELESS and len(encoded.errors) == n_texts:
+        raise InvalidModel(
+            f"The model failed on each of the first {n_texts} texts.",
+            why=next(iter(encoded.errors.values())),
+            fix="try --dtype float32, --device cpu or another --model",
+        )
+
+
+def _report(
+    reader: RecordsReader, store: str, dataset: str, dim: int, counts: _Counts, removed: int, begun: float
+) -> BuildReport:
+    splits = {str(name): n for name, n in reader.counts("split").items()}
+    last = reader.last_build() or {}
+    quarantined = int(last.get("quarantined", 0))
+    if not splits and quarantined:
+        first = reader.quarantined(int(last["build"]), 1)[0]
+        raise InvalidData(
+            f"None of the {quarantined} records of {dataset} could be stored.",
+            why=f"The first: {first['error']}.",
+            fix="check --text-column and the file",
+        )
+    seconds = time.monotonic() - begun
+    return BuildReport(
+        store=store,
+        dataset=dataset,
+        records=sum(splits.values()),
+        splits=splits,
+        encoded=counts.encoded,
+        reused=counts.reused,
+        quarantined=quarantined,
+        removed=removed,
+        truncated=reader.truncated(),
+        dim=dim,
+        seconds=round(seconds, 3),
+        texts_per_second=round(counts.encoded / seconds, 1),
+    )
+
+
+def _default_name(dataset: str) -> str:
+    """Return a name for the store: the last part of the dataset's, without its suffix."""
+    last = re.split(r"[/\\]", dataset.rstrip("/\\"))[-1]
+    stem = re.sub(r"\.(csv|tsv|jsonl|ndjson|parquet|txt)(\.gz)?$", "", last)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "store"
+
+
+def _origin(dataset: str | Path | Sequence[str]) -> str:
+    """Return where a dataset comes from, so that another file of the same name is told apart."""
+    sources = [str(dataset)] if isinstance(dataset, str | Path) else list(dataset)
+    return " ".join(str(Path(one).resolve()) if Path(one).exists() else one for one in sources)
+
+
+def _check_same_origin(path: Path, origin: str) -> None:
+    """Refuse to replace, under a name that nobody typed, the records of another dataset."""
+    if not is_store(path):
+        return
+    reader = RecordsReader(path / "records.db")
+    try:
+        last = reader.last_build()
+    finally:
+        reader.close()
+    if last and last["dataset"] != origin:
+        raise InvalidInput(
+            f"The store {path} was built from another dataset.",
+            why=f"It holds {last['dataset']}, this is {origin}.",
+            fix=f"-s {path.name} to replace its records, or -s ANOTHER-NAME to keep both",
+        )

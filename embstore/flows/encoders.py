@@ -1,0 +1,49 @@
+"""Which encoder a task runs: the one that is asked for, else the store's, else the default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from embstore.encode import EncoderOptions, load_encoder
+from embstore.errors import InvalidInput
+from embstore.records import TextEncoder
+from embstore.store import Store, is_store, read_manifest
+
+TRUST = "EMBSTORE_TRUST_REMOTE_CODE"
+#: A model's name, options, or an encoder that is ready to use.
+EncoderChoice: TypeAlias = str | EncoderOptions | TextEncoder | None
+
+
+def encoder_for(choice: EncoderChoice, path: Path, device: str = "auto") -> TextEncoder:
+    """Return the encoder to build a store with; None takes the store's own, else the default."""
+    if choice is None and is_store(path):
+        return stored_encoder(read_manifest(path).encoder, device)
+    if choice is None or isinstance(choice, str | EncoderOptions):
+        return load_encoder(choice, device=device)
+    return choice
+
+
+def stored_encoder(config: Mapping[str, Any], device: str = "auto") -> TextEncoder:
+    """Load the encoder that a store's manifest names.
+
+    Raises
+    ------
+    InvalidInput
+        It runs code of its repository, which somebody else may have chosen, and
+        ``$EMBSTORE_TRUST_REMOTE_CODE`` is not 1.
+    """
+    options = EncoderOptions.from_json(config)
+    if options.trust_remote_code and os.environ.get(TRUST) != "1":
+        raise InvalidInput(
+            f"This store's encoder runs code from {options.model} at {options.revision}.",
+            why="Opening a store does not run code that somebody else chose.",
+            fix=f"export {TRUST}=1   (once you have read that code)",
+        )
+    return load_encoder(options, device=device)
+
+
+# The wings do not know each other; here a store that was opened without an encoder learns how to get its own.
+Store.load_encoder = staticmethod(stored_encoder)

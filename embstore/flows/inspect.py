@@ -1,0 +1,101 @@
+"""Inspect: what a store holds, and which stores there are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from embstore.store import Store, home_folder, store_names
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store is and holds.
+
+    Parameters
+    ----------
+    store, path, uuid, created : str
+        Name, folder, identity, and UTC time of creation.
+    dataset : str
+        What it was last built from.
+    finished : str or None
+        UTC time at which the last build ended; None if it was stopped and can go on.
+    records, dim, bytes : int
+        Live records, floats of an embedding, bytes on disk.
+    splits, labels : dict
+        Live records by split and by label; the label None is written as ``null`` in JSON output.
+    encoder : dict
+        Model, revision, pooling and the other options of the encoder.
+    fingerprint : str
+        SHA-256 of all that changes an embedding.
+    index : dict or None
+        Generation, kind, rows, bytes and recall of the index.
+    truncated, quarantined : int
+        Live records longer than the encoder reads; records that the last build could not store.
+    quarantine : list of dict
+        The first ten of those, with their errors.
+    """
+
+    store: str
+    path: str
+    uuid: str
+    created: str
+    dataset: str
+    finished: str | None
+    records: int
+    dim: int
+    bytes: int
+    splits: dict[str, int]
+    labels: dict[str | None, int]
+    encoder: dict[str, Any]
+    fingerprint: str
+    index: dict[str, Any] | None
+    truncated: int
+    quarantined: int
+    quarantine: list[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        labels = {"null" if label is None else label: n for label, n in self.labels.items()}
+        return {**asdict(self), "labels": labels}
+
+
+def describe_store(store: str | Path | None = None, *, home: str | Path | None = None) -> StoreInfo:
+    """Return what a store is and holds; needs no encoder.
+
+    Raises
+    ------
+    NotFound
+        There is no such store.
+    StoreDamaged
+        Its files contradict each other.
+    """
+    with Store.open(store, home=home) as opened:
+        last = opened.reader.last_build() or {}
+        quarantined = int(last.get("quarantined", 0))
+        index = opened.snapshot.index
+        return StoreInfo(
+            store=opened.name,
+            path=str(opened.path),
+            uuid=opened.manifest.uuid,
+            created=opened.manifest.created,
+            dataset=str(last.get("dataset", "")),
+            finished=last.get("finished"),
+            records=len(opened),
+            dim=opened.dim,
+            bytes=sum(file.stat().st_size for file in opened.path.rglob("*") if file.is_file()),
+            splits={str(name): n for name, n in opened.reader.counts("split").items()},
+            labels=opened.reader.counts("label"),
+            encoder=dict(opened.manifest.encoder),
+            fingerprint=opened.manifest.fingerprint,
+            index=asdict(index) if index else None,
+            truncated=opened.reader.truncated(),
+            quarantined=quarantined,
+            quarantine=opened.reader.quarantined(last["build"], 10) if quarantined else [],
+        )
+
+
+def list_stores(*, home: str | Path | None = None) -> list[StoreInfo]:
+    """Return what each store under a home is and holds, by name."""
+    return [describe_store(home_folder(home) / name) for name in store_names(home)]

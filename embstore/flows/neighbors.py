@@ -1,0 +1,119 @@
+"""Neighbors: what is near a text, or near a stored record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import embstore.flows.encoders  # noqa: F401  (a store opened here can load its encoder)
+from embstore.errors import InvalidInput
+from embstore.records import Neighbor
+from embstore.store import Store
+
+
+@dataclass(frozen=True)
+class Neighborhood:
+    """The answer to one query.
+
+    Parameters
+    ----------
+    query : str
+        The text, or the id of a stored record.
+    store : str
+        Path of the store.
+    exact : bool
+        Each stored record was compared, so no nearer one exists.
+    neighbors : list of Neighbor
+        Most similar first.
+    note : str
+        What a person should know about the answer, or the empty string.
+    """
+
+    query: str
+    store: str
+    exact: bool
+    neighbors: list[Neighbor]
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        neighbors = [
+            {
+                "rank": one.rank,
+                "similarity": round(one.similarity, 6),
+                "id": one.record.id,
+                "split": one.record.split,
+                "label": one.record.label,
+                "text": one.record.text,
+            }
+            for one in self.neighbors
+        ]
+        return {"query": self.query, "store": self.store, "exact": self.exact, "neighbors": neighbors}
+
+
+def find_neighbors(
+    texts: Sequence[str],
+    store: str | Path | None = None,
+    *,
+    home: str | Path | None = None,
+    k: int = 10,
+    split: str | None = None,
+    label: str | None = None,
+) -> list[Neighborhood]:
+    """Return the k records most similar to each text.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Queries.
+    store, home
+        See `Store.open`.
+    k : int
+        Neighbors per query, at least 1; fewer are returned only where fewer match.
+    split, label : str, optional
+        Only records of this split, this label.
+
+    Raises
+    ------
+    NotFound
+        No such store, split or label.
+    InvalidInput
+        ``k < 1``, an empty text, or one string where a sequence is due.
+    EncoderMismatch
+        The model is no longer the one that built the store.
+    StoreDamaged
+        The store's files contradict each other.
+    """
+    if isinstance(texts, str):
+        raise InvalidInput("find_neighbors takes a sequence of texts, and got one str.", fix="[text]")
+    with Store.open(store, home=home) as opened:
+        found = opened.neighbors_of(opened.embed(list(texts)), k, split=split, label=label)
+        return [_answer(opened, text, neighbors) for text, neighbors in zip(texts, found, strict=True)]
+
+
+def find_neighbors_of_record(
+    record_id: str,
+    store: str | Path | None = None,
+    *,
+    home: str | Path | None = None,
+    k: int = 10,
+    split: str | None = None,
+    label: str | None = None,
+) -> Neighborhood:
+    """Return the k records most similar to a stored one, itself left out; no encoder is needed.
+
+    The parameters are those of `find_neighbors`; an unknown id raises `NotFound`.
+    """
+    with Store.open(store, home=home) as opened:
+        neighbors = opened.neighbors_of_record(record_id, k, split=split, label=label)
+        return _answer(opened, record_id, neighbors)
+
+
+def _answer(store: Store, query: str, neighbors: list[Neighbor]) -> Neighborhood:
+    note = ""
+    if store.index_problem:
+        note = f"The index of {store.name} is not used ({store.index_problem}); every record was compared."
+    exact = store.index is None or store.index.factory == "Flat"
+    return Neighborhood(query, str(store.path), exact, neighbors, note)

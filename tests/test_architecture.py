@@ -1,0 +1,126 @@
+"""The house keeps its shape: who imports whom, one door a library, short modules."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted([*(ROOT / "embstore").rglob("*.py"), *(ROOT / "cli").rglob("*.py")])
+WINGS = {"data", "encode", "store"}
+FLOORS = {"errors": 0, "records": 1, "data": 2, "encode": 2, "store": 2, "flows": 3, "cli": 4}
+DOORS = {
+    "faiss": {"embstore/store/index.py"},
+    "sqlite_utils": {"embstore/store/database.py"},
+    "datasets": {"embstore/data/"},
+    "pyarrow": {"embstore/data/"},
+    "transformers": {"embstore/encode/"},
+    "torch": {"embstore/encode/"},
+    "tokenizers": {"embstore/encode/"},
+    "safetensors": {"embstore/encode/"},
+    "huggingface_hub": {"embstore/encode/model_files.py", "embstore/data/"},
+    "sqlite3": {"embstore/store/"},
+    "rich": {"cli/embstore_cli/output.py"},
+    "click": {"cli/embstore_cli/"},
+}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Yield each imported module and whether it is imported inside a function."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner = {id(node) for one in ast.walk(tree) if isinstance(one, FUNCTIONS) for node in ast.walk(one)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in inner) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module, id(node) in inner
+
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def floor(module: str) -> tuple[str, int] | None:
+    parts = module.split(".")
+    room = "cli" if parts[0] == "embstore_cli" else parts[1] if parts[0] == "embstore" and parts[1:] else ""
+    return (room, FLOORS[room]) if room in FLOORS else None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_imports_only_lower_floors_and_its_own_room(path: Path) -> None:
+    here = floor(".".join(path.relative_to(ROOT / ("cli" if "embstore_cli" in path.parts else ".")).parts))
+    if here is None or path == ROOT / "embstore" / "__init__.py":
+        return
+    for module, _ in imports(path):
+        there = floor(module)
+        if there and there[0] != here[0]:
+            assert there[1] < here[1], f"{name_of(path)} imports {module}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_library_has_one_door(path: Path) -> None:
+    for module, _ in imports(path):
+        doors = DOORS.get(module.split(".")[0])
+        if doors:
+            assert any(name_of(path).startswith(door) for door in doors), f"{name_of(path)} imports {module}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_stand_at_the_top_but_for_a_commands_output(path: Path) -> None:
+    lazy = {module for module, inside in imports(path) if inside}
+    allowed = {"embstore_cli"} if "commands" in path.parts else set()
+    assert lazy <= allowed
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_has_at_most_300_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def test_the_public_names_are_those_that_are_typed() -> None:
+    import embstore
+
+    for name in embstore.__all__:
+        assert getattr(embstore, name) is not None
+    assert set(embstore.__all__) <= set(dir(embstore))
+
+
+def loaded(code: str) -> set[str]:
+    """Return the top-level packages that a fresh interpreter has loaded after some code."""
+    script = f"import sys\n{code}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'cli'}", "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
+    return set(done.stdout.split("\n")[-2].split())
+
+
+def test_help_loads_click_alone() -> None:
+    heavy = {
+        "numpy",
+        "torch",
+        "transformers",
+        "datasets",
+        "faiss",
+        "rich",
+        "sqlite_utils",
+        "sqlite3",
+        "pandas",
+    }
+    packages = loaded("from embstore_cli.main import run\nrun(['--help'])")
+    assert "click" in packages
+    assert not packages & heavy
+
+
+def test_opening_a_store_loads_no_encoder_and_no_writer() -> None:
+    packages = loaded("from embstore.store import Store")
+    assert "faiss" in packages
+    assert not packages & {"torch", "transformers", "datasets", "sqlite_utils", "pandas", "sklearn"}
