@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from embstore.data.options import ReadOptions
+from embstore.data.paths import spoken
 from embstore.data.tables import Table
 from embstore.errors import InvalidData, InvalidInput, NotFound
 
@@ -146,6 +147,7 @@ def check_distinct(names: Sequence[str], where: str) -> tuple[str, ...]:
 
 def listing(columns: Sequence[str], most: int = 20) -> str:
     """Return the names for a message: long ones cut at 40 characters, many ones counted."""
+    columns = [spoken(name) for name in columns]
     shown = [name if len(name) <= 40 else f"{name[:39]}…" for name in columns[:most]]
     rest = len(columns) - len(shown)
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
@@ -174,5 +176,5 @@ def _no_such_column(table: Table, name: str, option: str) -> NotFound:
     return NotFound(
         f"{table.where} has no column {name!r}.",
         why=f"Its columns are: {listing(table.columns)}.",
-        fix=f"{option} {near[0] if near else 'NAME'}",
+        fix=f"{option} {spoken(near[0]) if near else 'NAME'}",
     )

@@ -9,7 +9,7 @@ from embstore.data.columns import check_agreement, find_columns, match
 from embstore.data.maker import RecordMaker
 from embstore.data.options import ReadOptions
 from embstore.data.parts import Part, count_splits
-from embstore.data.splits import DEFAULT_SPLIT, choose_splits
+from embstore.data.splits import DEFAULT_SPLIT, choose_splits, order_splits
 from embstore.data.tables import Table, digest_of
 from embstore.records import Record, Rejected
 
@@ -25,6 +25,15 @@ class TextDataset:
     ----------
     name : str
         What a person calls it: "sample", a hub id, the name of a file or a folder.
+    origin : str
+        Where it comes from, which tells two datasets of one name apart:
+
+        - the absolute path of a lone file or of a folder, such as ``/data/reviews``;
+        - ``train=/data/a.csv test=/data/b.csv`` for files by split, in the order in which they are read;
+        - ``owner/name@config (revision REV)`` for the hub, the last two only where the caller gave them;
+        - ``sample`` for the one that embstore brings along;
+
+        and after a space ``[train, test]`` where the caller asked for these splits only.
     fingerprint : str
         SHA-256, 64 hex digits, of all that decides which records come out and in which order: bytes of the
         files or commit on the hub, format, delimiter, encoding, columns, splits.
@@ -38,6 +47,7 @@ class TextDataset:
     """
 
     name: str
+    origin: str
     fingerprint: str
     splits: tuple[str, ...]
     total: int | None
@@ -52,17 +62,19 @@ class TextDataset:
                 position += 1
 
 
-def bind_tables(name: str, tables: Sequence[tuple[str, Table]], options: ReadOptions) -> TextDataset:
+def bind_tables(
+    name: str, origin: str, tables: Sequence[tuple[str, Table]], options: ReadOptions
+) -> TextDataset:
     """Make a dataset of tables, each of which is one split or a part of one.
 
     Parameters
     ----------
-    name : str
-        Name of the dataset.
+    name, origin : str
+        Name of the dataset, and where all its splits come from.
     tables : sequence of (str, Table)
         Split and rows, in reading order.
     options : ReadOptions
-        Names of the columns.
+        Names of the columns, and the splits that were asked for.
 
     Raises
     ------
@@ -76,16 +88,16 @@ def bind_tables(name: str, tables: Sequence[tuple[str, Table]], options: ReadOpt
     totals = [table.total for _, table in tables]
     total = None if None in totals else sum(count for count in totals if count is not None)
     splits = tuple(dict.fromkeys(split for split, _ in tables))
-    return TextDataset(name, _fingerprint(parts, splits), splits, total, parts)
+    return TextDataset(name, _restricted(origin, options), _fingerprint(parts, splits), splits, total, parts)
 
 
-def bind_lone_table(name: str, table: Table, options: ReadOptions) -> TextDataset:
+def bind_lone_table(name: str, origin: str, table: Table, options: ReadOptions) -> TextDataset:
     """Make a dataset of one table that was given without a split: a column ``split`` may name it row by row.
 
     Parameters
     ----------
-    name : str
-        Name of the dataset.
+    name, origin : str
+        Name of the dataset, and where all its splits come from.
     table : Table
         All rows. With a column ``split`` they are read once now, to know the splits.
     options : ReadOptions
@@ -103,11 +115,15 @@ def bind_lone_table(name: str, table: Table, options: ReadOptions) -> TextDatase
     splits = choose_splits(counts or (DEFAULT_SPLIT,), options.splits, name)
     if not counts:
         # No such column, or one that holds something else under that name.
-        return bind_tables(name, [(DEFAULT_SPLIT, table)], options)
+        return bind_tables(name, origin, [(DEFAULT_SPLIT, table)], options)
     parts = (Part(table, columns, splits[0], column),)
-    return TextDataset(
-        name, _fingerprint(parts, splits), splits, sum(counts[split] for split in splits), parts
-    )
+    total = sum(counts[split] for split in splits)
+    return TextDataset(name, _restricted(origin, options), _fingerprint(parts, splits), splits, total, parts)
+
+
+def _restricted(origin: str, options: ReadOptions) -> str:
+    wanted = order_splits(options.splits or ())
+    return f"{origin} [{', '.join(wanted)}]" if wanted else origin
 
 
 def _fingerprint(parts: Sequence[Part], splits: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from embstore.data.columns import check_distinct, listing
 from embstore.data.lines import LineFile, Lines
 from embstore.data.options import ReadOptions, codec_of, delimiter_of
+from embstore.data.paths import spoken
 from embstore.data.quoted import read_fields
 from embstore.data.tables import BadRow, Row, digest_of
 from embstore.errors import InvalidData, InvalidInput
@@ -45,15 +46,14 @@ class DelimitedFile(LineFile):
             Its header looks as if another delimiter were in use.
         """
         delimiter = delimiter_of(options, "\t" if path.suffix.lower() == ".tsv" else ",")
+        where = spoken(path.name)
         lines = Lines.scan(path, codec_of(options))
         head = list(islice(read_fields(lines.batches(), delimiter), 2))
-        columns = _header(head, path.name)
+        columns = _header(head, where)
         if options.delimiter is None:
-            _check_delimiter(columns, delimiter, path.name)
+            _check_delimiter(columns, delimiter, where)
         if len(head) == 1:
-            raise InvalidData(
-                f"{path.name} is empty.", why=f"It has a header ({listing(columns)}) and no rows."
-            )
+            raise InvalidData(f"{where} is empty.", why=f"It has a header ({listing(columns)}) and no rows.")
         return cls(lines, columns, delimiter)
 
     @property

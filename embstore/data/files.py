@@ -10,6 +10,7 @@ from embstore.data.delimited import DelimitedFile
 from embstore.data.jsonlines import JsonLinesFile
 from embstore.data.options import ReadOptions
 from embstore.data.parquet import ParquetFile
+from embstore.data.paths import spoken
 from embstore.data.plain import PlainFile
 from embstore.data.splits import check_split
 from embstore.data.tables import Table
@@ -56,17 +57,19 @@ def open_file(path: Path, options: ReadOptions) -> Table:
     opener = FORMATS.get(suffix)
     if opener is None:
         raise InvalidInput(
-            f"{path} has no format that embstore reads.",
+            f"{spoken(path)} has no format that embstore reads.",
             why=f"The formats are: {', '.join(FORMATS)}.",
-            fix=CONVERSIONS.get(suffix, "").format(name=path.name, stem=path.stem),
+            fix=CONVERSIONS.get(suffix, "").format(name=spoken(path.name), stem=spoken(path.stem)),
         )
     if not path.exists():
-        raise NotFound(f"No such file: {path}.")
+        raise NotFound(f"No such file: {spoken(path)}.")
     if not path.is_file():
-        raise InvalidInput(f"{path} is not a file.", fix=f"embstore build {path}/" if path.is_dir() else "")
+        raise InvalidInput(
+            f"{spoken(path)} is not a file.", fix=f"embstore build {spoken(path)}/" if path.is_dir() else ""
+        )
     if options.delimiter is not None and suffix not in (".csv", ".tsv"):
         raise InvalidInput(
-            f"--delimiter is for CSV and TSV files, not for {path.name}.", fix="leave out --delimiter"
+            f"--delimiter is for CSV and TSV files, not for {spoken(path.name)}.", fix="leave out --delimiter"
         )
     return opener(path, options)
 
@@ -89,7 +92,7 @@ def files_of(folder: Path) -> dict[str, list[Path]]:
     files = [path for path in files if path.suffix.lower() != ".txt"] or files
     if not files:
         raise InvalidData(
-            f"{folder} has no file that embstore reads.",
+            f"{spoken(folder)} has no file that embstore reads.",
             why=f"It needs one such as train.csv a split; the formats are: {', '.join(FORMATS)}.",
         )
     splits: dict[str, list[Path]] = {}
@@ -106,7 +109,7 @@ def _split_of(path: Path) -> str:
     try:
         return check_split(name)
     except InvalidInput as error:
-        raise InvalidInput(error.what, why=error.why, fix=f"train='{path}'") from error
+        raise InvalidInput(error.what, why=error.why, fix=f"train='{spoken(path)}'") from error
 
 
 def _check_shards(split: str, shards: Sequence[Path]) -> None:
@@ -114,11 +117,11 @@ def _check_shards(split: str, shards: Sequence[Path]) -> None:
     counts = {
         (match["count"] if match else None, path.suffix) for match, path in zip(matches, shards, strict=True)
     }
-    names = f"{shards[0].name} and {shards[-1].name}"
+    names = f"{spoken(shards[0].name)} and {spoken(shards[-1].name)}"
     if len(counts) > 1:
         raise InvalidInput(
             f"{names} both give the split {split!r}.",
-            fix=f"embstore build {split}={shards[0]}   (name the one to read)",
+            fix=f"embstore build {split}={spoken(shards[0])}   (name the one to read)",
         )
     whole = int(matches[0]["count"]) if matches[0] else 1
     if len(shards) != whole:

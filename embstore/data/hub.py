@@ -99,9 +99,14 @@ def open_hub(name: str, options: ReadOptions) -> TextDataset:
     commit = _resolve(name, options.revision)
     streams = _load(name, options.config, commit)
     chosen = choose_splits(streams, options.splits, name)
-    return bind_tables(
-        name, [(split, _open_split(name, split, streams[split], commit)) for split in chosen], options
-    )
+    found = [(split, _open_split(name, split, streams[split], commit)) for split in chosen]
+    return bind_tables(name, _origin(name, options), found, options)
+
+
+def _origin(name: str, options: ReadOptions) -> str:
+    config = "" if options.config is None else f"@{options.config}"
+    revision = "" if options.revision is None else f" (revision {options.revision})"
+    return name + config + revision
 
 
 def _resolve(name: str, revision: str | None) -> str:

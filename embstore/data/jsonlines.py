@@ -10,6 +10,7 @@ from pathlib import Path
 
 from embstore.data.lines import LineFile, Lines
 from embstore.data.options import ReadOptions, codec_of
+from embstore.data.paths import spoken
 from embstore.data.tables import BadRow, Row
 from embstore.data.values import kind
 from embstore.errors import InvalidData
@@ -43,13 +44,14 @@ class JsonLinesFile(LineFile):
         head = list(islice(cls(lines, ()).rows(), _HEAD))
         columns = dict.fromkeys(key for row in head if not isinstance(row, BadRow) for key in row)
         if not columns:
+            where = spoken(path.name)
             raise InvalidData(
-                f"{path.name} has no JSON object a line.",
+                f"{where} has no JSON object a line.",
                 why=next(
                     (row.error for row in head if isinstance(row, BadRow)),
-                    "it has only empty lines or objects",
+                    "It has only empty lines or objects.",
                 ),
-                fix=f"jq -c '.[]' {path.name} > rows.jsonl   (where the file is one list of objects)",
+                fix=f"jq -c '.[]' {where} > rows.jsonl   (where the file is one list of objects)",
             )
         return cls(lines, tuple(columns))
 

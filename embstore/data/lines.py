@@ -12,6 +12,7 @@ from pathlib import Path
 
 from datasets.packaged_modules.text.text import Text
 
+from embstore.data.paths import spoken
 from embstore.data.stream import open_stream, reading, tables
 from embstore.data.tables import digest_of
 from embstore.errors import InvalidData
@@ -59,7 +60,7 @@ class Lines:
         """
         digest, count, size, last = sha256(), 0, 0, ""
         decoder = codecs.getincrementaldecoder(codec)()
-        with reading(path.name), path.open("rb") as file:
+        with reading(spoken(path.name)), path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
                 text = _decode(decoder, chunk, path, count)
@@ -67,7 +68,7 @@ class Lines:
             _decode(decoder, b"", path, count)
         if not last:
             raise InvalidData(
-                f"{path.name} is empty.", why="It has no text in it.", fix="give a file with records"
+                f"{spoken(path.name)} is empty.", why="It has no text in it.", fix="give a file with records"
             )
         return cls(path, codec, digest.hexdigest(), count + (not last.endswith("\n")), size)
 
@@ -79,7 +80,7 @@ class Lines:
         stream = open_stream(Text, self.path, encoding=self.codec, keep_linebreaks=True, chunksize=_CHUNK)
         # By bytes and not by lines: ten thousand lines of a megabyte each would not fit into memory.
         rows = max(1, min(10_000, _BATCH_BYTES * self.count // self.size))
-        for table in tables(stream, rows, partial(reading, self.path.name)):
+        for table in tables(stream, rows, partial(reading, spoken(self.path.name))):
             yield table.column(0).to_pylist()
 
 
@@ -101,7 +102,7 @@ class LineFile:
     @property
     def where(self) -> str:
         """The file's name."""
-        return self.lines.path.name
+        return spoken(self.lines.path.name)
 
     @property
     def class_labels(self) -> frozenset[str]:
@@ -132,8 +133,9 @@ def _not_decodable(error: UnicodeDecodeError, path: Path, lines: int) -> Invalid
         error.start == 0 and line == 1 and error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     )
     encoding = error.encoding.removesuffix("-sig")
+    byte = f"0x{error.object[error.start]:02x}"
     return InvalidData(
-        f"{path.name} is not {encoding.upper()}: line {line} has the byte 0x{error.object[error.start]:02x}.",
+        f"{spoken(path.name)} is not {encoding.upper()}: line {line} has the byte {byte}.",
         why=error.reason,
         fix=f"--encoding {'utf-16' if starts_as_utf16 else 'latin-1'}",
     )

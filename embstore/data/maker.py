@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from embstore.data.columns import Columns
 from embstore.data.ids import ContentIds
 from embstore.data.tables import BadRow, Row
-from embstore.data.values import BadValueError, as_json, as_name, check_text
+from embstore.data.values import BadValueError, as_json, as_name, check_text, check_unicode
 from embstore.records import Record, Rejected
 
 
@@ -45,14 +45,17 @@ class RecordMaker:
                 own_id = _read_id(row.pop(columns.id, None))
             text = check_text(row.pop(columns.text, None))
             label = None if columns.label is None else as_name(row.pop(columns.label, None), "the label")
-            extra = (
-                {name: as_json(value, f"the column {name[:40]!r}") for name, value in row.items()}
-                if row
-                else {}
-            )
+            extra = {
+                _check_name(name): as_json(value, f"the column {name[:40]!r}") for name, value in row.items()
+            }
         except BadValueError as error:
             return Rejected(position, split, own_id, str(error))
         return Record(own_id or self._ids[split].give(text), split, label, text, extra)
+
+
+def _check_name(column: str) -> str:
+    # Nearly all names are plain, and this is asked for each value.
+    return column if column.isascii() else check_unicode(column, f"the name of the column {column[:40]!r}")
 
 
 def _read_id(value: object) -> str:

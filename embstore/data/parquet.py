@@ -15,6 +15,7 @@ from datasets.packaged_modules.parquet.parquet import Parquet
 from embstore.data.columns import check_distinct
 from embstore.data.features import ClassLabels
 from embstore.data.options import ReadOptions
+from embstore.data.paths import spoken
 from embstore.data.stream import open_stream, reading, tables
 from embstore.data.tables import Row
 from embstore.errors import InvalidData
@@ -60,18 +61,19 @@ class ParquetFile:
         InvalidData
             It is not Parquet, is damaged, has no rows, or names a column twice.
         """
-        with reading(path.name):
+        where = spoken(path.name)
+        with reading(where):
             total = pq.read_metadata(path).num_rows
-            columns = check_distinct(pq.read_schema(path).names, path.name)
+            columns = check_distinct(pq.read_schema(path).names, where)
         if not total:
-            raise InvalidData(f"{path.name} is empty.", why="It has a schema and no rows.")
+            raise InvalidData(f"{where} is empty.", why="It has a schema and no rows.")
         stream = open_stream(Parquet, path, batch_size=_ROWS)
         return cls(path, stream, columns, ClassLabels.of(stream.features), total, _digest(path))
 
     @property
     def where(self) -> str:
         """The file's name."""
-        return self.path.name
+        return spoken(self.path.name)
 
     @property
     def class_labels(self) -> frozenset[str]:
@@ -86,7 +88,7 @@ class ParquetFile:
 
 def _digest(path: Path) -> str:
     digest = sha256()
-    with reading(path.name), path.open("rb") as file:
+    with reading(spoken(path.name)), path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

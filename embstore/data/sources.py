@@ -10,7 +10,8 @@ from embstore.data.dataset import TextDataset, bind_lone_table, bind_tables
 from embstore.data.files import CONVERSIONS, FORMATS, files_of, open_file
 from embstore.data.hub import open_hub
 from embstore.data.options import ReadOptions
-from embstore.data.splits import check_split, choose_splits
+from embstore.data.paths import spoken, spoken_place
+from embstore.data.splits import check_split, choose_splits, order_splits
 from embstore.errors import InvalidInput, NotFound
 
 #: Name of the dataset that embstore brings along.
@@ -60,9 +61,11 @@ def open_dataset(sources: str | Path | Sequence[str] = (), options: ReadOptions 
     options = options or ReadOptions()
     named = _as_list(sources)
     if named == [SAMPLE]:
-        return _open_lone_file(SAMPLE, _SAMPLE_FILE, options)
+        return _open_lone_file(SAMPLE, SAMPLE, _SAMPLE_FILE, options)
     if len(named) == 1 and (path := Path(named[0]).expanduser()).exists():
-        return _open_folder(path, options) if path.is_dir() else _open_lone_file(path.name, path, options)
+        if path.is_dir():
+            return _open_folder(path, options)
+        return _open_lone_file(spoken(path.name), spoken_place(path), path, options)
     pairs = [_split_pair(source) for source in named]
     if None not in pairs:
         return _open_pairs([pair for pair in pairs if pair is not None], options)
@@ -89,14 +92,14 @@ def _split_pair(source: str) -> tuple[str, Path] | None:
     return check_split(name), Path(path).expanduser()
 
 
-def _open_lone_file(name: str, path: Path, options: ReadOptions) -> TextDataset:
+def _open_lone_file(name: str, origin: str, path: Path, options: ReadOptions) -> TextDataset:
     _refuse_hub_options(options, name)
-    return bind_lone_table(name, open_file(path, options), options)
+    return bind_lone_table(name, origin, open_file(path, options), options)
 
 
 def _open_folder(folder: Path, options: ReadOptions) -> TextDataset:
-    name = folder.resolve().name or str(folder)
-    return _open_splits(name, files_of(folder), options)
+    name = spoken(folder.resolve().name or folder)
+    return _open_splits(name, spoken_place(folder), files_of(folder), options)
 
 
 def _open_pairs(pairs: Sequence[tuple[str, Path]], options: ReadOptions) -> TextDataset:
@@ -106,15 +109,17 @@ def _open_pairs(pairs: Sequence[tuple[str, Path]], options: ReadOptions) -> Text
     folders = {path.absolute().parent for _, path in pairs}
     together = len(pairs) > 1 and len(folders) == 1
     name = folders.pop().name if together else "+".join(path.name for _, path in pairs)
-    return _open_splits(name, splits, options)
+    places = [f"{split}={spoken_place(path)}" for split in order_splits(splits) for path in splits[split]]
+    return _open_splits(spoken(name), " ".join(places), splits, options)
 
 
-def _open_splits(name: str, files: Mapping[str, Sequence[Path]], options: ReadOptions) -> TextDataset:
+def _open_splits(
+    name: str, origin: str, files: Mapping[str, Sequence[Path]], options: ReadOptions
+) -> TextDataset:
     _refuse_hub_options(options, name)
     chosen = choose_splits(files, options.splits, name)
-    return bind_tables(
-        name, [(split, open_file(path, options)) for split in chosen for path in files[split]], options
-    )
+    tables = [(split, open_file(path, options)) for split in chosen for path in files[split]]
+    return bind_tables(name, origin, tables, options)
 
 
 def _open_elsewhere(source: str, options: ReadOptions) -> TextDataset:
@@ -125,7 +130,7 @@ def _open_elsewhere(source: str, options: ReadOptions) -> TextDataset:
         or source.startswith((".", "/", "~"))
         or source.endswith("/")
     ):
-        raise NotFound(f"No such file: {source}.", why=f"Looked in {Path.cwd()}.")
+        raise NotFound(f"No such file: {spoken(source)}.", why=f"Looked in {spoken(Path.cwd())}.")
     if not _HUB_ID.fullmatch(source):
         raise NotFound(
             f"No such dataset: {source!r}.",

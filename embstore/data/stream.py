@@ -14,6 +14,7 @@ import datasets
 import huggingface_hub.utils
 import pyarrow as pa
 
+from embstore.data.paths import spoken
 from embstore.errors import InvalidData, InvalidInput, NotFound
 
 _LOGGERS = ("datasets", "huggingface_hub")
@@ -50,9 +51,9 @@ def open_stream(builder: Any, path: Path, **settings: Any) -> Any:
         The file cannot be read as what it is said to be.
     """
     if "::" in str(path):
-        raise InvalidInput(f"{path} has '::' in its path, which cannot be read.", fix="rename it")
+        raise InvalidInput(f"{spoken(path)} has '::' in its path, which cannot be read.", fix="rename it")
     # Builders lock a folder of the user's cache, which may be read-only; a stream needs no cache.
-    with reading(path.name), TemporaryDirectory() as cache:
+    with reading(spoken(path.name)), TemporaryDirectory() as cache:
         files = {"train": [glob.escape(str(path.absolute()))]}
         return builder(cache_dir=cache, data_files=files, **settings).as_streaming_dataset("train")
 

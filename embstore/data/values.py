@@ -7,6 +7,8 @@ from typing import Any
 
 #: Characters of the longest text that is stored.
 MAX_CHARACTERS = 1_000_000
+#: Lists and objects within each other in the deepest value that is stored; far below Python's own limit.
+MAX_LEVELS = 100
 
 
 class BadValueError(ValueError):
@@ -80,13 +82,22 @@ def as_name(value: object, what: str) -> str | None:
     return str(value)
 
 
-def as_json(value: Any, what: str) -> Any:
+def as_json(value: Any, what: str, levels: int = MAX_LEVELS) -> Any:
     """Return a value of another column as JSON has it: not-a-number is null, bytes and dates are text.
+
+    Parameters
+    ----------
+    value : object
+        What the column holds.
+    what : str
+        What a message calls the value.
+    levels : int
+        Lists and objects that may stand within each other.
 
     Raises
     ------
     BadValueError
-        A string in it cannot be stored as UTF-8.
+        A string in it cannot be stored as UTF-8, or it is nested too deeply.
     """
     if isinstance(value, str):
         return check_unicode(value, what)
@@ -94,10 +105,8 @@ def as_json(value: Any, what: str) -> Any:
         return value
     if isinstance(value, float):
         return _as_json_number(value)
-    if isinstance(value, dict):
-        return {check_unicode(str(key), what): as_json(item, what) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [as_json(item, what) for item in value]
+    if isinstance(value, (dict, list, tuple)):
+        return _as_json_items(value, what, levels - 1)
     return value.decode("utf-8", errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
@@ -118,6 +127,14 @@ def kind(value: object) -> str:
     }
     names |= {dict: "an object", bytes: "bytes"}
     return names.get(type(value), f"a {type(value).__name__}")
+
+
+def _as_json_items(value: Any, what: str, levels: int) -> Any:
+    if levels < 0:
+        raise BadValueError(f"{what} has more than {MAX_LEVELS} lists and objects within each other")
+    if isinstance(value, dict):
+        return {check_unicode(str(key), what): as_json(item, what, levels) for key, item in value.items()}
+    return [as_json(item, what, levels) for item in value]
 
 
 def _as_json_number(value: float) -> float | str | None:

@@ -26,7 +26,7 @@ class EncoderOptions:
     model : str
         Hub id, local folder, or the short name ``all-MiniLM-L6-v2``.
     revision : str, optional
-        Branch, tag or commit of a hub model; resolved to a commit and kept.
+        Branch, tag or commit of a hub model; resolved to a commit and kept. A folder has none.
     pooling : {'auto', 'cls', 'mean'}
         ``auto`` is what sentence-transformers' files beside the model declare, else ``cls``.
     normalize : bool, optional
@@ -38,7 +38,7 @@ class EncoderOptions:
     dtype : {'auto', 'float32', 'bfloat16', 'float16'}
         Arithmetic of the model. ``auto`` is float32, the reference.
     trust_remote_code : bool
-        Run Python files of the model's repository; only with a 40-digit commit as ``revision``.
+        Run Python files beside the model; of the hub only with a 40-digit commit as ``revision``.
     """
 
     model: str = DEFAULT_MODEL
@@ -68,7 +68,8 @@ class EncoderConfig:
     lower_case : bool
         Texts are lower-cased before the tokenizer sees them.
     fingerprint : str
-        SHA-256, 64 hex digits, of all of the above but the names, and of the bytes of the model's files.
+        SHA-256, 64 hex digits, of all of the above but the names, and of the model's weights, tokenizer and
+        settings; of its Python files too where they are run.
     """
 
     model: str
@@ -148,7 +149,7 @@ def _max_length(options: EncoderOptions, declared: Declared, files: ModelFiles) 
 
 
 def _fingerprint(settled: Mapping[str, Any], files: ModelFiles, *, remote_code: bool) -> str:
-    content: dict[str, Any] = {"settings": settled, "files": files.hashes()}
+    content: dict[str, Any] = {"settings": settled, "files": files.hashes(remote_code=remote_code)}
     if remote_code:
         content["remote_code"] = True
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

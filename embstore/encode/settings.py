@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ _OFFSET_POSITIONS = {
     "xlm-roberta-xl",
     "xmod",
 }
+_FETCH = "fetch the model's files again"
 _SUPPORTED_MODULES = {"Transformer", "Pooling", "Normalize"}
 
 
@@ -70,12 +72,9 @@ def declared_settings(folder: Path, *, pooling_given: bool = False) -> Declared:
     Raises
     ------
     InvalidModel
-        A declared module or pooling that embstore does not have.
+        A declared module or pooling that embstore does not have, or a setting of the wrong type.
     """
-    modules = read_json(folder / "modules.json", [])
-    kinds = {
-        str(module.get("type", "")).rsplit(".", 1)[-1]: str(module.get("path", "")) for module in modules
-    }
+    kinds = _declared_modules(folder / "modules.json")
     foreign = sorted(set(kinds) - _SUPPORTED_MODULES)
     if foreign:
         raise InvalidModel(
@@ -87,14 +86,13 @@ def declared_settings(folder: Path, *, pooling_given: bool = False) -> Declared:
     pooling_config = read_json(folder / kinds["Pooling"] / "config.json", {}) if pools else {}
     # Old releases name this file after the model's family: sentence_roberta_config.json.
     sentence_files = sorted(folder.glob("sentence_*_config.json"))
-    sentence = read_json(sentence_files[0], {}) if sentence_files else {}
-    prompts = read_json(folder / "config_sentence_transformers.json", {})
-    default_prompt = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name"))
+    sentence_file = sentence_files[0] if sentence_files else folder / "sentence_bert_config.json"
+    sentence = read_json(sentence_file, {})
     return Declared(
         pooling=_declared_pooling(pooling_config, folder) if pools and not pooling_given else None,
         normalize="Normalize" in kinds,
-        max_length=sentence.get("max_seq_length"),
-        prompt=default_prompt or "",
+        max_length=_whole_number(sentence, "max_seq_length", sentence_file),
+        prompt=_default_prompt(folder / "config_sentence_transformers.json"),
         pool_prompt=pooling_config.get("include_prompt", True),
         lower_case=bool(sentence.get("do_lower_case")),
     )
@@ -102,14 +100,53 @@ def declared_settings(folder: Path, *, pooling_given: bool = False) -> Declared:
 
 def longest_input(folder: Path) -> int:
     """Return the most tokens that the model can read, from its tokenizer's and its own configuration."""
-    config = read_json(folder / "config.json", {})
-    positions = int(config.get("max_position_embeddings") or config.get("n_positions") or 512)
+    path = folder / "config.json"
+    config = read_json(path, {})
+    named = (_whole_number(config, key, path) for key in ("max_position_embeddings", "n_positions"))
+    positions = next(filter(None, named), 512)
     if positions < 1:  # -1 where positions are relative
         positions = 512
-    if config.get("model_type") in _OFFSET_POSITIONS:
+    if str(config.get("model_type")) in _OFFSET_POSITIONS:
         positions -= 2
-    declared = read_json(folder / "tokenizer_config.json", {}).get("model_max_length") or positions
-    return int(min(declared, positions))
+    path = folder / "tokenizer_config.json"
+    return min(_whole_number(read_json(path, {}), "model_max_length", path) or positions, positions)
+
+
+def _declared_modules(path: Path) -> dict[str, str]:
+    """Return the folder of each module by the last part of its type."""
+    modules = read_json(path, [])
+    if not all(isinstance(module, dict) for module in modules):
+        raise InvalidModel(
+            f"{path} lists something else than modules.",
+            why="Each must be a JSON object with a type and a path.",
+            fix=_FETCH,
+        )
+    return {str(module.get("type", "")).rsplit(".", 1)[-1]: str(module.get("path", "")) for module in modules}
+
+
+def _default_prompt(path: Path) -> str:
+    settings = read_json(path, {})
+    name = settings.get("default_prompt_name")
+    if name is None:
+        return ""
+    prompts = settings.get("prompts") or {}
+    prompt = prompts.get(name) if isinstance(prompts, dict) and isinstance(name, str) else None
+    if not isinstance(prompt, str):
+        raise InvalidModel(
+            f"{path} has {name!r} as its default_prompt_name, which names no prompt.",
+            why=f"Its prompts are: {', '.join(prompts) or 'none'}." if isinstance(prompts, dict) else "",
+            fix=_FETCH,
+        )
+    return prompt
+
+
+def _whole_number(values: Mapping[str, Any], key: str, path: Path) -> int | None:
+    value = values.get(key)
+    if isinstance(value, float) and value.is_integer():  # 1e30 is some tokenizers' way to say: no limit
+        return int(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise InvalidModel(f"{path} has {value!r} as its {key}, where a whole number is due.", fix=_FETCH)
 
 
 def _declared_pooling(config: dict[str, Any], folder: Path) -> str:
@@ -137,11 +174,11 @@ def read_json(path: Path, absent: Any) -> Any:
         return absent
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InvalidModel(f"{path} is not JSON: {error}.", fix="fetch the model's files again") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidModel(f"{path} is not JSON: {error}.", fix=_FETCH) from error
     if not isinstance(found, type(absent)):
         raise InvalidModel(
             f"{path} holds a JSON {type(found).__name__} where a {type(absent).__name__} is due.",
-            fix="fetch the model's files again",
+            fix=_FETCH,
         )
     return found

@@ -31,7 +31,7 @@ def ask(name, options):
         records = [asdict(record) for record in dataset]
     except EmbstoreError as error:
         return {"error": type(error).__name__, "what": error.what, "why": error.why, "fix": error.fix}
-    facts = {"name": dataset.name, "splits": dataset.splits, "total": dataset.total}
+    facts = {"name": dataset.name, "origin": dataset.origin, "splits": dataset.splits, "total": dataset.total}
     return facts | {"fingerprint": dataset.fingerprint, "records": records}
 
 print(json.dumps({key: ask(*question) for key, question in json.loads(sys.argv[1]).items()}))
@@ -114,6 +114,7 @@ def answers(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> Answe
         "emotion test": ("owner/emotion", {"splits": ["test"]}),
         "lines": ("owner/lines", {}),
         "one config": ("owner/configs", {"config": "first"}),
+        "all of it": ("owner/configs", {"config": "first", "revision": "main", "splits": ["train"]}),
         "no split": ("owner/emotion", {"splits": ["dev"]}),
         "no revision": ("owner/emotion", {"revision": "v9"}),
         "no config": ("owner/configs", {"config": "second"}),
@@ -168,6 +169,20 @@ def test_columns_of_json_lines_on_the_hub_are_found(answers: Answer) -> None:
 
 def test_a_named_configuration_is_read(answers: Answer) -> None:
     assert [r["text"] for r in answers["one config"]["records"]] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("question", "origin"),
+    [
+        ("emotion", "owner/emotion"),
+        ("emotion at main", "owner/emotion (revision main)"),
+        ("emotion test", "owner/emotion [test]"),
+        ("one config", "owner/configs@first"),
+        ("all of it", "owner/configs@first (revision main) [train]"),
+    ],
+)
+def test_the_origin_is_what_was_asked_of_the_hub(answers: Answer, question: str, origin: str) -> None:
+    assert answers[question]["origin"] == origin
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,32 @@ def test_a_lone_surrogate_in_any_column_is_set_aside(tmp_path: Path, column: str
     assert "lone surrogate (U+DFFF)" in rejected.error
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["first line", "second line"])
+def test_a_lone_surrogate_in_the_name_of_a_column_is_set_aside(tmp_path: Path, late: bool) -> None:
+    lines = ['{"text": "one"}', '{"text": "two", "\\ud800": 1}']
+    result = read(write(tmp_path / "a.jsonl", "\n".join(lines if late else lines[::-1])))
+    assert texts(result) == ["one"]
+    (error,) = errors(result)
+    assert error.startswith("the name of the column '\\ud800' has a lone surrogate (U+D800)")
+    assert error.isascii()
+
+
+def test_other_names_of_columns_are_kept(tmp_path: Path) -> None:
+    (record,) = read(write(tmp_path / "a.jsonl", '{"text": "one", "größe": 1, "": 2}'))
+    assert record.extra == {"größe": 1, "": 2}
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a": ', "}")], ids=["lists", "objects"])
+def test_a_value_that_is_nested_too_deeply_is_set_aside(tmp_path: Path, opening: str, closing: str) -> None:
+    lines = [
+        f'{{"text": "{depth}", "x": {opening * depth}1{closing * depth}}}' for depth in (100, 101, 450, 900)
+    ]
+    result = read(write(tmp_path / "a.jsonl", "\n".join(lines)))
+    assert texts(result) == ["100"]
+    assert errors(result)[:2] == ["the column 'x' has more than 100 lists and objects within each other"] * 2
+    assert len(errors(result)) == 3
+
+
 def test_positions_count_good_and_bad_records_over_all_splits(tmp_path: Path) -> None:
     write(tmp_path / "test.csv", "text\n \nfour\n")
     write(tmp_path / "train.csv", "text\none\nragged,row\ntwo\n")

@@ -15,6 +15,7 @@ def test_the_sample_has_six_labels_of_equal_size_in_three_splits() -> None:
     records = list(dataset)
     assert all(isinstance(record, Record) for record in records)
     assert (dataset.name, dataset.total, len(records)) == ("sample", 900, 900)
+    assert dataset.origin == "sample"
     assert dataset.splits == ("train", "validation", "test")
     assert sorted(Counter(record.label for record in records).values()) == [150] * 6
     assert [(split, n) for split, n in Counter(record.split for record in records).items()] == [

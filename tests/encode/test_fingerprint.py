@@ -42,6 +42,7 @@ SILENT: dict[str, Callable[[Path], object]] = {
     ),
     "name of the tokenizer": lambda folder: edit_json(folder / "tokenizer_config.json", name_or_path="x"),
     "README.md": lambda folder: (folder / "README.md").write_text("words"),
+    "code that is not run": lambda folder: (folder / "modeling.py").write_text("pass"),
     "pickled weights": lambda folder: (folder / "pytorch_model.bin").write_bytes(b"x"),
     "pooling config that says the same": lambda folder: declare(
         folder, "x.Transformer", "x.Pooling", "x.Normalize", pooling={"pooling_mode": "mean"}
@@ -64,7 +65,6 @@ SPOKEN: dict[str, Callable[[Path], object]] = {
     "declared prompt": lambda folder: edit_json(
         folder / "config_sentence_transformers.json", prompts={"q": "why "}, default_prompt_name="q"
     ),
-    "code beside the model": lambda folder: (folder / "modeling.py").write_text("pass"),
 }
 
 
@@ -92,12 +92,18 @@ def test_a_change_in_the_files_changes_the_fingerprint(bert: Path, change: Calla
         {"max_length": 31},
         {"prompt": "why "},
         {"dtype": "bfloat16"},
-        {"trust_remote_code": True, "revision": "0" * 40},
+        {"trust_remote_code": True},
     ],
     ids=lambda options: next(iter(options)),
 )
 def test_an_option_changes_the_fingerprint(tiny_bert: Path, options: dict[str, Any]) -> None:
     assert fingerprint(tiny_bert, **options) != fingerprint(tiny_bert)
+
+
+def test_code_that_is_run_counts(bert: Path) -> None:
+    before = fingerprint(bert, trust_remote_code=True)
+    (bert / "modeling.py").write_text("pass")
+    assert fingerprint(bert, trust_remote_code=True) != before
 
 
 def test_options_that_ask_for_what_is_declared_keep_the_fingerprint(tiny_bert: Path) -> None:

@@ -162,6 +162,7 @@ def test_a_model_that_the_hub_does_not_give_is_not_found(visit: Visit, name: str
 def test_an_unknown_revision_is_not_found_by_its_name(visit: Visit) -> None:
     answer = visit.answers["unknown revision"]
     assert (answer["error"], "no revision 'no-such-branch'" in answer["what"]) == ("NotFound", True)
+    assert answer["fix"].startswith("--model-revision main")
 
 
 def test_pickled_weights_are_neither_fetched_nor_read(visit: Visit) -> None:

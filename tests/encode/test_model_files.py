@@ -46,12 +46,22 @@ def test_an_unknown_hub_id_offline_says_that_a_folder_helps() -> None:
 @pytest.mark.parametrize(
     "revision", [None, "main", "0" * 39, "0" * 41, "G" * 40, "A" * 40, "0" * 40 + "\n"], ids=repr
 )
-@pytest.mark.parametrize("model", ["org/name", "folder"])
-def test_remote_code_is_run_only_at_a_commit(tiny_bert: Path, model: str, revision: str | None) -> None:
-    name = str(tiny_bert) if model == "folder" else model
+@pytest.mark.parametrize("name", ["org/name", "all-MiniLM-L6-v2"])
+def test_remote_code_is_run_only_at_a_commit(name: str, revision: str | None) -> None:
     with pytest.raises(InvalidInput) as caught:
         find_model(name, revision, trust_remote_code=True)
-    assert "--revision COMMIT" in caught.value.fix
+    assert "--model-revision COMMIT" in caught.value.fix
+
+
+def test_code_of_a_folder_needs_no_commit(tiny_bert: Path) -> None:
+    assert find_model(str(tiny_bert), trust_remote_code=True).folder == tiny_bert.resolve()
+
+
+@pytest.mark.parametrize("trust_remote_code", [False, True])
+def test_a_revision_of_a_folder_is_refused(tiny_bert: Path, trust_remote_code: bool) -> None:
+    with pytest.raises(InvalidInput, match="is a folder and has no revisions") as caught:
+        find_model(str(tiny_bert), "0" * 40, trust_remote_code=trust_remote_code)
+    assert caught.value.fix == "leave out --model-revision"
 
 
 def test_code_of_a_model_is_not_run_unasked(bert: Path) -> None:
@@ -194,5 +204,6 @@ def test_a_device_that_this_machine_lacks_is_refused(tiny_bert: Path, device: st
 
 @pytest.mark.parametrize("token_budget", [0, -1])
 def test_a_token_budget_that_holds_no_text_is_refused(tiny_bert: Path, token_budget: int) -> None:
-    with pytest.raises(InvalidInput, match="holds no text"):
+    with pytest.raises(InvalidInput, match="holds no text") as caught:
         load_encoder(str(tiny_bert), token_budget=token_budget)
+    assert caught.value.fix == "token_budget=1024"

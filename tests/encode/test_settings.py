@@ -166,3 +166,40 @@ def test_the_longest_input_is_what_both_configurations_allow(
 def test_roberta_like_models_have_two_positions_that_no_token_reaches(tmp_path: Path, kind: str) -> None:
     edit_json(tmp_path / "config.json", model_type=kind, max_position_embeddings=514)
     assert longest_input(tmp_path) == 512
+
+
+@pytest.mark.parametrize("content", ['["x.Transformer"]', "[null]", "[[]]"], ids=["strings", "null", "lists"])
+def test_modules_that_are_no_objects_are_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "modules.json").write_text(content)
+    with pytest.raises(InvalidModel, match=r"modules\.json lists something else than modules"):
+        declared_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("sentence_bert_config.json", "max_seq_length"),
+        ("config.json", "max_position_embeddings"),
+        ("config.json", "n_positions"),
+        ("tokenizer_config.json", "model_max_length"),
+    ],
+)
+@pytest.mark.parametrize("value", ["256", "x", 1.5, True, [256]], ids=repr)
+def test_a_number_of_the_wrong_type_is_refused_by_its_name(
+    tmp_path: Path, name: str, key: str, value: object
+) -> None:
+    edit_json(tmp_path / name, **{key: value})
+    asked = declared_settings if key == "max_seq_length" else longest_input
+    with pytest.raises(InvalidModel, match=f"as its {key}, where a whole number is due") as caught:
+        asked(tmp_path)
+    assert name in caught.value.what
+
+
+@pytest.mark.parametrize("prompts", [{"query": "find: "}, {"passage": 3}, {}, None, ["passage"]], ids=repr)
+@pytest.mark.parametrize("name", ["passage", ["passage"]], ids=repr)
+def test_a_default_prompt_that_does_not_exist_is_refused(
+    tmp_path: Path, prompts: object, name: object
+) -> None:
+    edit_json(tmp_path / "config_sentence_transformers.json", prompts=prompts, default_prompt_name=name)
+    with pytest.raises(InvalidModel, match=r"'passage'.*names no prompt"):
+        declared_settings(tmp_path)

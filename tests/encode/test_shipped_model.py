@@ -50,6 +50,13 @@ def test_the_package_is_found_without_running_its_code(package: Path) -> None:
     assert PACKAGE not in sys.modules
 
 
+def test_the_files_of_the_package_are_checked_once(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[module.ModelFiles] = []
+    monkeypatch.setattr(module, "_check_files", checked.append)
+    find_model(NAME)
+    assert len(checked) == 1
+
+
 def test_weights_that_are_not_the_published_ones_are_refused(package: Path) -> None:
     path = package / "model" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")

@@ -177,3 +177,22 @@ def test_other_architectures_equal_the_loop_up_to_their_last_position(tmp_path: 
     expected = loop_embeddings(tmp_path, TEXTS, pooling="mean", max_length=32)
     assert encoded.errors == {}
     np.testing.assert_allclose(encoded.embeddings, expected, rtol=0, atol=FLOAT32_TOLERANCE)
+
+
+class NoPadding:
+    """A configuration that lacks the padding token, as some models' own classes do."""
+
+    def __init__(self, config: object) -> None:
+        self._config = config
+
+    def __getattr__(self, name: str) -> object:
+        if name == "pad_token_id":
+            raise AttributeError(name)
+        return getattr(self._config, name)
+
+
+def test_a_model_without_a_padding_token_is_padded_with_zeros(tiny_bert: Path) -> None:
+    encoder, texts = load(tiny_bert), ["a cat", "a cat sat on a mat"]
+    expected = encoder.encode(texts).embeddings
+    encoder._model.config = NoPadding(encoder._model.config)
+    np.testing.assert_array_equal(encoder.encode(texts).embeddings, expected)
