@@ -15,9 +15,9 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from embstore.records import Record, Rejected
-from embstore.store.digest import record_digest
+from embstore.store.digest import digest_bytes, record_digest, record_of
 from embstore.store.faults import sqlite_faults
-from embstore.store.shards import Segment
+from embstore.store.segments import Segment
 
 FILE_NAME = "records.db"
 # "embs" in ASCII: tells file(1) and us whose database this is.
@@ -110,10 +110,21 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One run of a dataset into the store; ``next_record`` is where it goes on."""
+    """One run of a dataset into the store.
+
+    Parameters
+    ----------
+    build : int
+        Its number; each build's is larger than those before it.
+    next_record : int
+        Where it goes on.
+    keep_others : bool
+        Whether records that the dataset does not have stay.
+    """
 
     build: int
     next_record: int
+    keep_others: bool
 
 
 class RecordsWriter:
@@ -152,26 +163,33 @@ class RecordsWriter:
         latest = self._one("SELECT * FROM builds ORDER BY build DESC LIMIT 1")
         same = latest and (latest["dataset_fingerprint"], latest["keep_others"]) == (fingerprint, keep_others)
         if latest and same and latest["finished"] is None:
-            return Build(latest["build"], latest["next_record"])
+            return Build(latest["build"], latest["next_record"], keep_others)
         build = (latest["build"] if latest else 0) + 1
         values = {"build": build, "dataset": dataset, "dataset_fingerprint": fingerprint}
         progress = {"keep_others": int(keep_others), "next_record": 0, "started": _now(), "finished": None}
         with self.transaction():
             self._db.table("builds").insert({**values, **progress})
-        return Build(build, 0)
+        return Build(build, 0, keep_others)
 
     def advance_build(self, build: Build, next_record: int) -> None:
         """Note, inside a transaction, that all records before ``next_record`` are settled."""
         self._db.table("builds").update(build.build, {"next_record": next_record})
 
-    def finish_build(self, build: Build, *, keep_others: bool) -> int:
+    def finish_build(self, build: Build) -> int:
         """Tombstone, unless they are kept, the records that this build did not see; return how many."""
         with self.transaction():
-            where = "tombstone IS NULL AND build < ?"
-            gone = [] if keep_others else [known.row for known in self._known(where, [build.build])]
-            self.bury(gone)
+            removed = 0
+            if not build.keep_others:
+                statement = "UPDATE records SET tombstone = ? WHERE tombstone IS NULL AND build < ?"
+                removed = self._db.execute(statement, [self._sequence(), build.build]).rowcount
             self._db.table("builds").update(build.build, {"finished": _now()})
-        return len(gone)
+        return removed
+
+    def has_records(self, build: Build) -> bool:
+        """Tell whether a live record carries this build's number: the build saw it, or wrote it."""
+        query = "SELECT EXISTS (SELECT 1 FROM records WHERE build = ? AND tombstone IS NULL) AS found"
+        found = self._one(query, build.build)
+        return bool(found and found["found"])
 
     def known_ids(self, ids: Sequence[str]) -> dict[str, Known]:
         """Return what stands under each id that the store holds."""
@@ -191,9 +209,9 @@ class RecordsWriter:
     def add_segment(self, segment: Segment, records: Sequence[dict[str, Any]]) -> None:
         """Insert, inside a transaction, a segment and the records of its rows, in the order of the rows."""
         values = {name: getattr(segment, name) for name in ("first_row", "n", "shard", "offset", "crc32")}
-        digest = sum(record_digest(values["row"], _record(values)) for values in records)
+        digest = sum(record_digest(values["row"], record_of(values)) for values in records)
         self._db.table("segments").insert(
-            {**values, "digest": _digest_bytes(digest), "sequence": self._sequence()}
+            {**values, "digest": digest_bytes(digest), "sequence": self._sequence()}
         )
         # One prepared statement: a million records through insert_all cost 40 s more.
         names = list(records[0])
@@ -216,8 +234,9 @@ class RecordsWriter:
 
     def bury(self, rows: Sequence[int]) -> None:
         """Set, inside a transaction, the tombstone of rows; their embeddings stay where they are."""
+        sequence = self._sequence()
         self._db.conn.executemany(
-            "UPDATE records SET tombstone = ? WHERE row = ?", [(self._sequence(), row) for row in rows]
+            "UPDATE records SET tombstone = ? WHERE row = ?", [(sequence, row) for row in rows]
         )
 
     def quarantine(self, build: Build, rejected: Sequence[Rejected]) -> None:
@@ -240,7 +259,7 @@ class RecordsWriter:
         )
         if found:
             digest = int.from_bytes(found["digest"], "big") + difference
-            self._db.table("segments").update(found["first_row"], {"digest": _digest_bytes(digest)})
+            self._db.table("segments").update(found["first_row"], {"digest": digest_bytes(digest)})
 
     def _known(self, where: str, parameters: Sequence[Any]) -> list[Known]:
         columns = "row, id, split, label, text, extra, text_sha256, build"
@@ -249,7 +268,7 @@ class RecordsWriter:
                 f"SELECT {columns} FROM records WHERE {where}",  # noqa: S608
                 list(parameters),
             )
-        return [Known(row["row"], _record(row), row["text_sha256"], row["build"]) for row in rows]
+        return [Known(row["row"], record_of(row), row["text_sha256"], row["build"]) for row in rows]
 
     def _one(self, query: str, *parameters: Any) -> dict[str, Any] | None:
         with sqlite_faults(self._path):
@@ -260,14 +279,6 @@ class RecordsWriter:
 def extra_json(record: Record) -> str:
     """Return the canonical JSON of a record's extra columns."""
     return json.dumps(dict(record.extra), sort_keys=True, ensure_ascii=False)
-
-
-def _record(row: Mapping[str, Any]) -> Record:
-    return Record(row["id"], row["split"], row["label"], row["text"], json.loads(row["extra"]))
-
-
-def _digest_bytes(digest: int) -> bytes:
-    return (digest % (1 << 128)).to_bytes(16, "big")
 
 
 def _now() -> str:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from embstore.errors import DiskFailure, StoreDamaged, StoreLocked
 
@@ -17,17 +18,28 @@ _BUSY_CODES = {5, 6}  # BUSY, LOCKED
 _DISK_MESSAGE = re.compile("disk I/O error|disk is full|readonly database|unable to open")
 
 
+# By what was done: why it matters, and what mends it.
+_ADVICE = {
+    "Writing to": (
+        "Everything committed before is intact; the unfinished window is not part of the store.",
+        "make room or mend the disk, then run the same command again: it goes on where it stopped",
+    ),
+    "Reading": (
+        "The file is gone, may not be read by this user, or its disk is failing; nothing was changed.",
+        "check that it is there, its permissions and the disk, then run the same command again",
+    ),
+}
+
+
 @contextmanager
-def disk_faults(folder: Path, doing: str = "Writing to") -> Iterator[None]:
+def disk_faults(folder: Path, doing: Literal["Writing to", "Reading"] = "Writing to") -> Iterator[None]:
     """Turn an OSError while writing, or else reading, below ``folder`` into `DiskFailure`."""
     try:
         yield
     except OSError as error:
-        raise DiskFailure(
-            f"{doing} {error.filename or folder} failed: {error.strerror or error}.",
-            why="Everything committed before is intact; the unfinished window is not part of the store.",
-            fix="make room or mend the disk, then run the same command again: it goes on where it stopped",
-        ) from error
+        why, fix = _ADVICE[doing]
+        what = f"{doing} {error.filename or folder} failed: {error.strerror or error}."
+        raise DiskFailure(what, why=why, fix=fix) from error
 
 
 @contextmanager

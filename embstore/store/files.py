@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from embstore.errors import StoreLocked
+from embstore.errors import NotFound, StoreLocked
 from embstore.store.faults import disk_faults
 
 TEMPORARY = "tmp"
@@ -62,6 +62,8 @@ def writer_lock(folder: Path) -> Iterator[None]:
     ------
     StoreLocked
         Another process holds it; readers never do.
+    NotFound
+        The folder was deleted while it was being locked.
     """
     with disk_faults(folder):
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
@@ -76,6 +78,10 @@ def writer_lock(folder: Path) -> Iterator[None]:
                     why=f"Process {holder} holds {folder / 'lock'}.",
                     fix="wait for it to end, or stop it",
                 ) from error
+            if not _is_that_file(descriptor, folder / "lock"):
+                raise NotFound(
+                    f"{folder} was deleted while it was being opened.", fix="run the same command again"
+                )
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             shutil.rmtree(folder / TEMPORARY, ignore_errors=True)
@@ -83,3 +89,12 @@ def writer_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_that_file(descriptor: int, path: Path) -> bool:
+    """Tell whether an open file is still the one that has this name."""
+    try:
+        named = path.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(descriptor), named)

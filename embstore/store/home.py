@@ -8,13 +8,14 @@ import shutil
 from pathlib import Path
 from uuid import uuid4
 
-from embstore.errors import InvalidInput, NotFound, StoreDamaged
-from embstore.store.faults import disk_faults
+from embstore.errors import DiskFailure, InvalidInput, NotFound, StoreDamaged, StoreLocked
 from embstore.store.files import writer_lock
 from embstore.store.manifest import is_store
 from embstore.store.snapshot import RecordsReader
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+# What an interrupted deletion leaves beside the stores.
+_DELETED = re.compile(r"\.deleted-[0-9a-f]{8}-.")
 
 
 def home_folder(home: str | Path | None = None) -> Path:
@@ -79,35 +80,69 @@ def find_store(store: str | Path | None = None, home: str | Path | None = None) 
     return max(paths, key=_built) if len(paths) > 1 else paths[0]
 
 
-def delete_store(path: Path) -> None:
+def delete_store(store: str | Path, *, home: str | Path | None = None) -> Path:
     """Delete a store, all of it or nothing.
+
+    Parameters
+    ----------
+    store : str or Path
+        Name under the home, or a path; a link to a store goes with it.
+    home : str or Path, optional
+        See `home_folder`.
+
+    Returns
+    -------
+    Path
+        Where it was.
 
     Raises
     ------
     NotFound
-        The folder holds no store.
+        There is no such store.
     StoreLocked
         It is being written.
     DiskFailure
         The folder cannot be changed.
     """
-    if not is_store(path):
-        raise NotFound(f"There is no store in {path}.", fix="embstore list")
-    with writer_lock(path), disk_faults(path):
-        # Renamed first, so that a stop halfway leaves no half store under its name.
-        doomed = path.with_name(f".deleted-{uuid4().hex[:8]}-{path.name}")
-        path.rename(doomed)
-        shutil.rmtree(doomed)
-
-
-def _built(path: Path) -> str:
-    """Return when a store was last built; a damaged one counts as the oldest and does not hide the others."""
-    try:
-        reader = RecordsReader(path / "records.db")
+    named = find_store(store, home)
+    # A link or "." cannot be renamed in place of the folder that it means.
+    path = named.resolve()
+    doomed = path.with_name(f".deleted-{uuid4().hex[:8]}-{path.name}")
+    with writer_lock(path):
         try:
-            build = reader.last_build() or {}
-        finally:
-            reader.close()
-    except StoreDamaged:
-        return ""
-    return str(build.get("finished") or build.get("started") or "")
+            # Renamed first, so that a stop halfway leaves no half store under its name.
+            path.rename(doomed)
+            if named.is_symlink():
+                named.unlink()
+        except OSError as error:
+            raise _not_deleted(path, error, f"{doomed if doomed.exists() else path} is whole.") from error
+        try:
+            shutil.rmtree(doomed)
+        except OSError as error:
+            # Another deletion may sweep it meanwhile; then it is gone as it should be.
+            if doomed.exists():
+                raise _not_deleted(path, error, f"What is left of it is {doomed}.") from error
+    for left in path.parent.glob(".deleted-*"):
+        if _DELETED.match(left.name):
+            shutil.rmtree(left, ignore_errors=True)
+    return named
+
+
+def _not_deleted(path: Path, error: OSError, why: str) -> DiskFailure:
+    return DiskFailure(
+        f"Deleting {path} failed: {error.strerror or error}.",
+        why=why,
+        fix="check the permissions of the folder and of the one that it is in, then remove what is left",
+    )
+
+
+def _built(path: Path) -> tuple[str, str]:
+    """Return by what a store is newer than another: the end of its newest finished build, then any beginning.
+
+    A store that cannot be read counts as the oldest and does not hide the others.
+    """
+    try:
+        with RecordsReader(path / "records.db") as reader:
+            return reader.last_built()
+    except (StoreDamaged, StoreLocked, DiskFailure):
+        return "", ""

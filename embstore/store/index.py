@@ -12,6 +12,7 @@ import numpy as np
 
 from embstore.errors import StoreDamaged
 from embstore.records import Embeddings, Mask, Rows, Similarities
+from embstore.store.snapshot import IndexEntry
 
 # Candidates beyond k that are fetched at first, so that ties at the k-th place can be settled by row.
 _MARGIN = 16
@@ -123,7 +124,7 @@ class FlatIndex:
         return similarities[0], rows[0]
 
 
-def read_index(path: Path, size: int, sha256: str) -> FlatIndex:
+def read_index(path: Path, size: int, sha256: str, *, dim: int, ntotal: int) -> FlatIndex:
     """Read an index after its size and checksum have been checked.
 
     faiss files carry no checksum, and a smashed header gives wrong answers rather than an error.
@@ -131,10 +132,32 @@ def read_index(path: Path, size: int, sha256: str) -> FlatIndex:
     Raises
     ------
     StoreDamaged
-        The file is missing, or is not what was written.
+        The file is missing, is not what was written, is of a kind that this faiss cannot read, or is not over
+        ``ntotal`` rows of ``dim`` floats.
     """
     check_index(path, size, sha256)
-    return FlatIndex(faiss.read_index(str(path)))
+    try:
+        index = faiss.read_index(str(path))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise StoreDamaged(f"{path} cannot be read by faiss {faiss.__version__}.", why=reason) from error
+    if (index.d, index.ntotal) != (dim, ntotal):
+        raise StoreDamaged(
+            f"{path} is an index of something else.",
+            why=f"It has {index.ntotal} rows of {index.d} floats; the store says {ntotal} of {dim}.",
+        )
+    return FlatIndex(index)
+
+
+def index_or_problem(folder: Path, entry: IndexEntry | None, dim: int) -> tuple[FlatIndex | None, str]:
+    """Read the index that a snapshot names; where that cannot be done, return why, for search goes on."""
+    if entry is None:
+        return None, "it has not been built yet"
+    try:
+        index = read_index(folder / entry.file, entry.bytes, entry.sha256, dim=dim, ntotal=entry.ntotal)
+    except StoreDamaged as error:
+        return None, error.what
+    return index, ""
 
 
 def check_index(path: Path, size: int, sha256: str) -> None:
@@ -152,7 +175,18 @@ def check_index(path: Path, size: int, sha256: str) -> None:
 
 
 def unit(embeddings: Embeddings) -> Embeddings:
-    """Return a copy of embeddings, (n, dim), scaled to unit length; one that is zero becomes NaN."""
+    """Scale embeddings to unit length.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, dim), float32
+        Of any length; unchanged.
+
+    Returns
+    -------
+    ndarray of shape (n, dim), float32
+        A C-contiguous copy; a row that was zero is NaN.
+    """
     # By the largest component first: the square of a very large or small one is no float32.
     with np.errstate(divide="ignore", invalid="ignore"):
         scaled: Embeddings = embeddings / np.abs(embeddings).max(axis=1, keepdims=True)

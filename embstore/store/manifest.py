@@ -11,7 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from embstore.errors import NotFound, StoreDamaged
+from embstore.errors import EncoderMismatch, NotFound, StoreDamaged
+from embstore.records import TextEncoder
 from embstore.store.faults import disk_faults
 from embstore.store.files import TEMPORARY, durable_file
 
@@ -99,6 +100,27 @@ def read_manifest(folder: Path) -> Manifest:
         wrong = ", ".join(sorted(values.keys() ^ names))
         raise StoreDamaged(f"{path} is damaged: missing or unknown {wrong}.", fix=_restore(folder))
     return Manifest(**values)
+
+
+def check_same_encoder(name: str, manifest: Manifest, encoder: TextEncoder) -> None:
+    """Refuse to query a store with another encoder than built it.
+
+    Raises
+    ------
+    EncoderMismatch
+        The fingerprints differ.
+    """
+    if encoder.fingerprint == manifest.fingerprint:
+        return
+    raise EncoderMismatch(
+        f"The encoder is not the one that built {name}.",
+        why=(
+            f"The store holds embeddings of {manifest.encoder.get('model')} "
+            f"({manifest.fingerprint[:12]}); this is {encoder.config.get('model')} "
+            f"({encoder.fingerprint[:12]})."
+        ),
+        fix="bring the model's files back, or build a store of another name with this encoder",
+    )
 
 
 def _checksum(values: Mapping[str, Any]) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from embstore.errors import InvalidInput, StoreDamaged
-from embstore.records import Embeddings, Mask, Rows, Similarities
+from embstore.records import Embeddings, Mask, Neighbor, Record, Rows, Similarities
 from embstore.store.index import FlatIndex, SimilarityIndex, unit
-from embstore.store.shards import Segment, Shards
+from embstore.store.segments import Segment
+from embstore.store.shards import Shards
 
 
 def search(
@@ -68,6 +69,18 @@ def search(
     return similarities, rows
 
 
+def ranked(similarities: Similarities, rows: Rows, records: Sequence[Record]) -> list[list[Neighbor]]:
+    """Return what `search` found as neighbors; the records are those of all its rows, one after another."""
+    found = dict(zip(rows.ravel().tolist(), records, strict=True))
+    return [
+        [
+            Neighbor(rank, float(similarity), found[row])
+            for rank, (similarity, row) in enumerate(zip(values, nearest, strict=True), 1)
+        ]
+        for values, nearest in zip(similarities.tolist(), rows.tolist(), strict=True)
+    ]
+
+
 def check_queries(queries: Embeddings, dim: int, k: int) -> Embeddings:
     """Return queries as float32 of shape (n_queries, dim) once they are fit to be searched for.
 
@@ -107,8 +120,9 @@ def _candidates(
     covered = min(index.ntotal, len(allowed)) if index else 0
     found: list[list[Rows]] = [[] for _ in directions]
     if index and covered:
+        mask = _mask(allowed, 0, index.ntotal)
         for position, direction in enumerate(directions):
-            found[position].append(index.candidates(direction, k, _mask(allowed, 0, index.ntotal)))
+            found[position].append(index.candidates(direction, k, mask))
     for start, block in shards.blocks(covered, segments):
         part = FlatIndex.build(block.shape[1], [block])
         mask = _mask(allowed, start, part.ntotal)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from embstore.errors import StoreDamaged
 from embstore.records import Embeddings, Rows
 from embstore.store.faults import disk_faults
 from embstore.store.files import fsync_folder
+from embstore.store.segments import Segment, ends_by_shard, joined
 
 HEADER_SIZE = 4096
 # A new shard is begun beyond this size, so that no file grows without end.
@@ -25,29 +26,6 @@ BLOCK_ROWS = 1 << 14
 _HEADER = struct.Struct("<8sIII16s")
 _MAGIC = b"EMBSHARD"
 _VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Rows that were committed together, and where their embeddings are.
-
-    Parameters
-    ----------
-    first_row, n : int
-        The rows ``first_row`` to ``first_row + n - 1``.
-    shard : int
-        Number of the file.
-    offset : int
-        Byte of the first row in that file.
-    crc32 : int
-        Of the embeddings' bytes.
-    """
-
-    first_row: int
-    n: int
-    shard: int
-    offset: int
-    crc32: int
 
 
 class Shards:
@@ -120,7 +98,7 @@ class Shards:
                     f"records.db is damaged: row {segment.first_row} is said to be at byte {segment.offset}.",
                     fix=f"restore it from a backup, or embstore delete {self._folder.parent} and build again",
                 )
-        for shard, end in _ends(segments, self._row_bytes).items():
+        for shard, end in ends_by_shard(segments, self._row_bytes).items():
             with disk_faults(self._folder, "Reading"):
                 self._check_header(shard)
                 size = self.path(shard).stat().st_size
@@ -144,6 +122,13 @@ class Shards:
         -------
         ndarray of shape (n, dim), float32
             A read-only view of the file where the rows are consecutive in one shard, else a copy.
+
+        Raises
+        ------
+        StoreDamaged
+            A file is shorter than its segments say.
+        DiskFailure
+            A file cannot be read.
         """
         if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all()):
             view = self._view(int(rows[0]), len(rows), segments)
@@ -162,8 +147,15 @@ class Shards:
         """Yield ``(first row, embeddings)`` of all from ``first_row`` on, in order, a block at a time.
 
         Blocks are read and not mapped: mapped pages count as this process's memory until they are dropped.
+
+        Raises
+        ------
+        StoreDamaged
+            A file is shorter than its segments say.
+        DiskFailure
+            A file cannot be read.
         """
-        for segment in _joined(segments, self._row_bytes):
+        for segment in joined(segments, self._row_bytes):
             end = segment.first_row + segment.n
             for start in range(max(first_row, segment.first_row), end, BLOCK_ROWS):
                 n = min(BLOCK_ROWS, end - start)
@@ -171,17 +163,15 @@ class Shards:
                 with disk_faults(self._folder, "Reading"):
                     floats = np.fromfile(self.path(segment.shard), "<f4", n * self._dim, offset=offset)
                 if len(floats) < n * self._dim:
-                    raise StoreDamaged(
-                        f"{self.path(segment.shard)} is damaged: it was cut.", fix="embstore verify"
-                    )
+                    raise self._cut(segment.shard)
                 yield start, floats.reshape(n, self._dim)
 
     def checksum(self, segment: Segment) -> int:
-        """Return the CRC-32 that the bytes of a segment have now."""
+        """Return the CRC-32 that the bytes of a segment have now; raises as `read` does."""
         return zlib.crc32(np.ascontiguousarray(self._segment(segment)).data)
 
     def _view(self, first_row: int, n: int, segments: Sequence[Segment]) -> Embeddings | None:
-        for segment in _joined(segments, self._row_bytes):
+        for segment in joined(segments, self._row_bytes):
             start = first_row - segment.first_row
             if start >= 0 and start + n <= segment.n:
                 return self._segment(segment)[start : start + n]
@@ -194,14 +184,20 @@ class Shards:
             # Mapped at today's whole length; a shard that has grown since is mapped anew.
             with disk_faults(self._folder, "Reading"):
                 rows = (self.path(segment.shard).stat().st_size - HEADER_SIZE) // self._row_bytes
+                if rows < end:
+                    raise self._cut(segment.shard)
                 mapped = np.memmap(self.path(segment.shard), "<f4", "r", HEADER_SIZE, (rows, self._dim))
             self._maps[segment.shard] = mapped
         return mapped[end - segment.n : end]
 
+    def _cut(self, shard: int) -> StoreDamaged:
+        return StoreDamaged(f"{self.path(shard)} is damaged: it was cut.", fix="embstore verify")
+
     def _place(self, segments: Sequence[Segment], n_bytes: int) -> tuple[int, int]:
-        ends = _ends(segments, self._row_bytes)
-        files = [int(path.stem) for path in self._folder.glob("[0-9]*.f32")]
-        last = max(files, default=0)
+        ends = ends_by_shard(segments, self._row_bytes)
+        # Six digits and nothing else: a file manager's "000001 (copy).f32" is not ours.
+        names = (re.fullmatch(r"([0-9]{6})\.f32", path.name) for path in self._folder.iterdir())
+        last = max((int(name[1]) for name in names if name), default=0)
         # A shard without a segment is what a writer left that was stopped early: its header may not be whole.
         end = ends.get(last)
         if end and self.path(last).stat().st_size == end and end + n_bytes <= SHARD_BYTES:
@@ -237,26 +233,3 @@ def _write_all(file: FileIO, data: memoryview) -> None:
     """Write all of the data, however little of it each call takes."""
     while data:
         data = data[file.write(data) :]
-
-
-def _ends(segments: Sequence[Segment], row_bytes: int) -> dict[int, int]:
-    """Return by shard the byte behind its last committed row."""
-    ends: dict[int, int] = {}
-    for segment in segments:
-        end = segment.offset + segment.n * row_bytes
-        ends[segment.shard] = max(end, ends.get(segment.shard, 0))
-    return ends
-
-
-def _joined(segments: Sequence[Segment], row_bytes: int) -> Iterator[Segment]:
-    """Yield segments with neighbors in one file joined into one."""
-    run: Segment | None = None
-    for segment in segments:
-        if run and run.shard == segment.shard and run.offset + run.n * row_bytes == segment.offset:
-            run = Segment(run.first_row, run.n + segment.n, run.shard, run.offset, 0)
-            continue
-        if run:
-            yield run
-        run = segment
-    if run:
-        yield run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from embstore.errors import NotFound, StoreDamaged
+from embstore.errors import InvalidInput, NotFound, StoreDamaged
 from embstore.records import Mask, Record, Rows
-from embstore.store.digest import record_digest
+from embstore.store.digest import digest_of_rows, record_of
 from embstore.store.faults import sqlite_faults
-from embstore.store.shards import Segment
+from embstore.store.segments import Segment, chain_length
 
 # Rows fetched in one transaction: short enough that a waiting writer does not notice.
 FETCH_ROWS = 20_000
@@ -100,6 +99,12 @@ class RecordsReader:
         """Close the connection."""
         self._connection.close()
 
+    def __enter__(self) -> RecordsReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def snapshot(self) -> Snapshot:
         """Return what the store holds now, read in one transaction."""
         with self._transaction():
@@ -109,7 +114,7 @@ class RecordsReader:
             dead = self._all("SELECT row FROM records WHERE tombstone IS NOT NULL ORDER BY row")
             last = self._all("SELECT max(row) FROM records")[0][0]
         chain = tuple(Segment(*row) for row in segments)
-        n_rows = _chain_length(chain)
+        n_rows = chain_length(chain)
         if not state or n_rows != (0 if last is None else last + 1):
             raise StoreDamaged(
                 f"{self._path} is damaged: its last record is row {last}, its segments have {n_rows} rows.",
@@ -129,7 +134,7 @@ class RecordsReader:
             wanted = [int(row) for row in rows[start : start + FETCH_ROWS]]
             marks = ",".join(map(str, wanted))
             for row in self._all(f"SELECT {_RECORD} FROM records WHERE row IN ({marks})"):  # noqa: S608
-                found[row["row"]] = _record(row)
+                found[row["row"]] = record_of(row)
         if len(found) < len(set(rows)):
             raise self._gap(len(set(rows)), len(found))
         return [found[int(row)] for row in rows]
@@ -192,6 +197,18 @@ class RecordsReader:
         rows = self._all(query)
         return dict(rows[0]) if rows else None
 
+    def last_built(self) -> tuple[str, str]:
+        """Return when the newest finished build ended, and when the newest build at all began.
+
+        Each is an empty string where there is none; the end is one, too, where the store has no record.
+        """
+        query = (
+            "SELECT CASE WHEN EXISTS (SELECT 1 FROM records WHERE tombstone IS NULL) THEN max(finished) END,"
+            " max(started) FROM builds"
+        )
+        finished, started = self._all(query)[0]
+        return str(finished or ""), str(started or "")
+
     def quarantined(self, build: int, limit: int) -> list[dict[str, Any]]:
         """Return the first quarantined records of a build."""
         query = "SELECT position, split, id, error FROM quarantine WHERE build = ? ORDER BY position LIMIT ?"
@@ -206,11 +223,13 @@ class RecordsReader:
     def stale_segments(self) -> list[int]:
         """Return the first row of each segment whose records are not those that were written."""
         stale = []
-        for segment in self._all("SELECT first_row, n, digest FROM segments ORDER BY first_row"):
-            first, end = segment["first_row"], segment["first_row"] + segment["n"]
-            query = f"SELECT {_RECORD} FROM records WHERE row >= ? AND row < ?"  # noqa: S608
-            rows = self._all(query, first, end)
-            if len(rows) != segment["n"] or _digest(rows) != segment["digest"]:
+        for first, n in self._all("SELECT first_row, n FROM segments ORDER BY first_row"):
+            # Together: a build may change a label, and with it the digest, between the two.
+            with self._transaction():
+                digests = self._all("SELECT digest FROM segments WHERE first_row = ?", first)
+                query = f"SELECT {_RECORD}, text_sha256 FROM records WHERE row >= ? AND row < ?"  # noqa: S608
+                rows = self._all(query, first, first + n)
+            if len(rows) != n or [digest_of_rows(rows)] != [row[0] for row in digests]:
                 stale.append(first)
         return stale
 
@@ -243,38 +262,10 @@ class RecordsReader:
 
     def _all(self, query: str, *parameters: Any) -> list[sqlite3.Row]:
         with sqlite_faults(self._path):
-            return self._connection.execute(query, parameters).fetchall()
-
-
-def _record(row: sqlite3.Row) -> Record:
-    try:
-        extra = json.loads(row["extra"])
-    except (TypeError, ValueError) as error:
-        raise StoreDamaged(
-            f"records.db is damaged: the extra columns of row {row['row']} are no JSON."
-        ) from error
-    return Record(row["id"], row["split"], row["label"], row["text"], extra)
-
-
-def _digest(rows: Sequence[sqlite3.Row]) -> bytes:
-    """Return the digest that records have now; of none at all where one of them cannot be read."""
-    try:
-        digest = sum(record_digest(row["row"], _record(row)) for row in rows)
-    except (StoreDamaged, TypeError, ValueError):
-        return b""
-    return (digest % (1 << 128)).to_bytes(16, "big")
-
-
-def _chain_length(segments: Sequence[Segment]) -> int:
-    """Return how many rows segments have together; -1 where they do not follow one another."""
-    end = 0
-    for segment in segments:
-        numbers = (segment.first_row, segment.n, segment.shard, segment.offset, segment.crc32)
-        if (
-            not all(isinstance(number, int) for number in numbers)
-            or segment.first_row != end
-            or segment.n < 1
-        ):
-            return -1
-        end += segment.n
-    return end
+            try:
+                return self._connection.execute(query, parameters).fetchall()
+            except UnicodeEncodeError as error:
+                raise InvalidInput(
+                    f"{str(error.object)[:80]!r} is not valid Unicode.",
+                    why="It has half of a surrogate pair.",
+                ) from error

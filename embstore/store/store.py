@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from embstore.errors import EncoderMismatch, InvalidInput, NotFound, StoreDamaged
+from embstore.errors import InvalidInput, NotFound
 from embstore.records import Embeddings, Mask, Neighbor, Record, Rows, Similarities, TextEncoder
 from embstore.store.home import find_store
-from embstore.store.index import SimilarityIndex, read_index
-from embstore.store.manifest import Manifest, read_manifest
-from embstore.store.search import check_queries, search
+from embstore.store.index import SimilarityIndex, index_or_problem
+from embstore.store.manifest import Manifest, check_same_encoder, read_manifest
+from embstore.store.search import check_queries, ranked, search
 from embstore.store.shards import Shards
 from embstore.store.snapshot import RecordsReader, Snapshot
 from embstore.store.split import Split
@@ -40,8 +41,6 @@ class Store:
         self.snapshot: Snapshot = reader.snapshot()
         self.shards = Shards(path / "embeddings", manifest.uuid, manifest.dim)
         self.shards.check(self.snapshot.segments)
-        #: Why the index is not used, or the empty string.
-        self.index_problem = ""
         self._encoder: TextEncoder | None = None
 
     @classmethod
@@ -74,9 +73,13 @@ class Store:
         """
         path = find_store(store, home)
         manifest = read_manifest(path)
-        opened = cls(path, manifest, RecordsReader(path / "records.db"))
-        if encoder is not None:
-            opened._encoder = opened._matching(encoder)
+        with ExitStack() as unfinished:
+            reader = unfinished.enter_context(RecordsReader(path / "records.db"))
+            opened = cls(path, manifest, reader)
+            if encoder is not None:
+                check_same_encoder(opened.name, manifest, encoder)
+                opened._encoder = encoder
+            unfinished.pop_all()
         return opened
 
     def close(self) -> None:
@@ -94,7 +97,7 @@ class Store:
 
     @property
     def name(self) -> str:
-        """What to pass to ``-s``: the folder's name."""
+        """The folder's name; of a store under the home, and of no other, what to pass to ``-s``."""
         return self.path.resolve().name
 
     @property
@@ -117,28 +120,39 @@ class Store:
                     f"The store {self.name} was opened without an encoder.",
                     fix="Store.open(name, encoder=...)",
                 )
-            self._encoder = self._matching(Store.load_encoder(self.manifest.encoder))
+            encoder = Store.load_encoder(self.manifest.encoder)
+            check_same_encoder(self.name, self.manifest, encoder)
+            self._encoder = encoder
         return self._encoder
 
-    @cached_property
+    @property
     def index(self) -> SimilarityIndex | None:
-        """The index of the snapshot; None where it is missing or damaged, and ``index_problem`` says why."""
-        entry = self.snapshot.index
-        if entry is None:
-            self.index_problem = "it has not been built yet"
-            return None
-        try:
-            return read_index(self.path / "index" / entry.file, entry.bytes, entry.sha256)
-        except StoreDamaged as error:
-            self.index_problem = error.what
-            return None
+        """The index of the snapshot, read at first use; None where it is missing or damaged."""
+        return self._index_or_problem[0]
+
+    @property
+    def index_problem(self) -> str:
+        """Why the index is not used, or the empty string; reads the index."""
+        return self._index_or_problem[1]
 
     def records(self, rows: Rows) -> list[Record]:
-        """Return the records of rows, in their order."""
+        """Return the records of rows, in their order.
+
+        Raises
+        ------
+        NotFound
+            The store has no such row.
+        """
         return self.reader.records(self._checked(rows).tolist())
 
     def embeddings(self, rows: Rows) -> Embeddings:
-        """Return embeddings of shape (len(rows), dim): a view of the file where rows are consecutive."""
+        """Return embeddings of shape (len(rows), dim): a view of the file where rows are consecutive.
+
+        Raises
+        ------
+        NotFound
+            The store has no such row.
+        """
         return self.shards.read(self._checked(rows), self.snapshot.segments)
 
     def split(self, name: str) -> Split:
@@ -194,13 +208,23 @@ class Store:
             Wrong rank, dtype or dim; NaN; a zero row; or ``k < 1``.
         NotFound
             The store has no such split or label.
+        StoreDamaged
+            Stored embeddings are not finite any more, or a shard was cut.
         """
         return self._search(check_queries(queries, self.dim, k), k, self._allowed(split, label))
 
     def neighbors(
         self, text: str, k: int = 10, *, split: str | None = None, label: str | None = None
     ) -> list[Neighbor]:
-        """Return the k records most similar to a text; the parameters are those of `search`."""
+        """Return the k records most similar to a text; the parameters are those of `search`.
+
+        Raises
+        ------
+        InvalidInput, EncoderMismatch
+            See `embed`; or ``k < 1``.
+        NotFound, StoreDamaged
+            See `search`.
+        """
         return self.neighbors_of(self.embed([text]), k, split=split, label=label)[0]
 
     def neighbors_of(
@@ -238,18 +262,9 @@ class Store:
             raise InvalidInput(f"The text {texts[position][:40]!r} cannot be embedded: {error}.")
         return encoded.embeddings
 
-    def _matching(self, encoder: TextEncoder) -> TextEncoder:
-        if encoder.fingerprint != self.manifest.fingerprint:
-            raise EncoderMismatch(
-                f"The encoder is not the one that built {self.name}.",
-                why=(
-                    f"The store holds embeddings of {self.manifest.encoder.get('model')} "
-                    f"({self.manifest.fingerprint[:12]}); this is {encoder.config.get('model')} "
-                    f"({encoder.fingerprint[:12]})."
-                ),
-                fix="bring the model's files back, or build a store of another name with this encoder",
-            )
-        return encoder
+    @cached_property
+    def _index_or_problem(self) -> tuple[SimilarityIndex | None, str]:
+        return index_or_problem(self.path / "index", self.snapshot.index, self.dim)
 
     def _checked(self, rows: Rows) -> Rows:
         end = self.snapshot.n_rows
@@ -281,11 +296,4 @@ class Store:
         return search(queries, k, index=self.index, shards=self.shards, segments=segments, allowed=allowed)
 
     def _neighbors(self, similarities: Similarities, rows: Rows) -> list[list[Neighbor]]:
-        found = dict(zip(rows.ravel().tolist(), self.records(rows.ravel()), strict=True))
-        return [
-            [
-                Neighbor(rank, float(similarity), found[row])
-                for rank, (similarity, row) in enumerate(zip(values, ranked, strict=True), 1)
-            ]
-            for values, ranked in zip(similarities.tolist(), rows.tolist(), strict=True)
-        ]
+        return ranked(similarities, rows, self.records(rows.ravel()))

@@ -1,4 +1,4 @@
-"""Every byte of a store against its checksums."""
+"""Manifest, embeddings, records and index of a store against their checksums."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embstore.errors import StoreDamaged
-from embstore.store.index import read_index
+from embstore.store.home import find_store
+from embstore.store.index import check_index
 from embstore.store.manifest import read_manifest
 from embstore.store.shards import Shards
 from embstore.store.snapshot import RecordsReader
@@ -18,38 +19,46 @@ class Verification:
 
     Parameters
     ----------
+    store : str
+        Path of the store.
     records, segments : int
         How many were checked.
     problems : tuple of str
         One sentence each, naming the file; empty when the store is whole.
     """
 
+    store: str
     records: int
     segments: int
     problems: tuple[str, ...]
 
 
-def verify_store(path: Path) -> Verification:
-    """Check manifest, database, every embedding, every record and the index.
+def verify_store(store: str | Path | None = None, *, home: str | Path | None = None) -> Verification:
+    """Check manifest, database, every embedding, every record and the index's file.
+
+    Parameters
+    ----------
+    store : str or Path, optional
+        Name under the home, or a path. None checks the only store, or the one built last.
+    home : str or Path, optional
+        Folder of named stores; else ``$EMBSTORE_HOME``, else ``indices``.
 
     Raises
     ------
     NotFound
-        The folder holds no store.
+        There is no such store.
     StoreDamaged
         Manifest or database are so damaged that nothing else can be checked.
     """
+    path = find_store(store, home)
     manifest = read_manifest(path)
-    reader = RecordsReader(path / "records.db")
-    try:
+    with RecordsReader(path / "records.db") as reader:
         problems = [f"records.db: {problem}" for problem in reader.problems()]
         snapshot = reader.snapshot()
         problems += [
             f"records.db: the records from row {row} on are not those that were written"
             for row in reader.stale_segments()
         ]
-    finally:
-        reader.close()
     shards = Shards(path / "embeddings", manifest.uuid, manifest.dim)
     try:
         shards.check(snapshot.segments)
@@ -64,7 +73,8 @@ def verify_store(path: Path) -> Verification:
     if snapshot.index:
         entry = snapshot.index
         try:
-            read_index(path / "index" / entry.file, entry.bytes, entry.sha256)
+            check_index(path / "index" / entry.file, entry.bytes, entry.sha256)
         except StoreDamaged as error:
             problems.append(f"{error.what} (search stays exact; embstore build writes it again)")
-    return Verification(snapshot.n_rows - len(snapshot.dead), len(snapshot.segments), tuple(problems))
+    n_records = snapshot.n_rows - len(snapshot.dead)
+    return Verification(str(path), n_records, len(snapshot.segments), tuple(problems))

@@ -43,7 +43,7 @@ class Window:
     added : list of Added
         Records that get new rows.
     seen : list of int
-        Rows whose record is in the window with the same text.
+        Rows whose record is in the window with the same text, or could not be read from the dataset.
     changed : list of (Known, Record)
         Those of them whose split, label or extra columns differ.
     rejected : list of Rejected
@@ -64,13 +64,13 @@ class Window:
 
 
 def plan_window(
-    entries: Sequence[Record | Rejected], first: int, build: Build, database: RecordsWriter
+    records: Sequence[Record | Rejected], first: int, build: Build, database: RecordsWriter
 ) -> Window:
     """Sort the records of a window; nothing is written.
 
     Parameters
     ----------
-    entries : sequence of Record or Rejected
+    records : sequence of Record or Rejected
         Consecutive records of the dataset.
     first : int
         Position of the first of them.
@@ -79,20 +79,24 @@ def plan_window(
     database : RecordsWriter
         Knows what the store holds.
     """
-    window = Window(next_record=first + len(entries))
-    stored = database.known_ids([entry.id for entry in entries if isinstance(entry, Record)])
+    window = Window(next_record=first + len(records))
+    stored = database.known_ids([record.id for record in records if record.id is not None])
     taken: set[str] = set()
-    for position, entry in enumerate(entries, first):
-        if isinstance(entry, Rejected):
-            window.rejected.append(entry)
+    for position, record in enumerate(records, first):
+        known = stored.get(record.id) if record.id is not None else None
+        if isinstance(record, Rejected):
+            window.rejected.append(record)
+            if known and known.record.id not in taken:
+                # The dataset still has the record, so what the store has of it stays until it can be read.
+                window.seen.append(known.row)
+                taken.add(known.record.id)
             continue
-        known = stored.get(entry.id)
-        if entry.id in taken or (known and known.build == build.build):
-            error = f"the id {entry.id[:80]!r} stands in the dataset twice"
-            window.rejected.append(Rejected(position, entry.split, entry.id, error))
+        if record.id in taken or (known and known.build == build.build):
+            error = f"the id {record.id[:80]!r} stands in the dataset twice"
+            window.rejected.append(Rejected(position, record.split, record.id, error))
             continue
-        taken.add(entry.id)
-        _sort(window, position, entry, known)
+        taken.add(record.id)
+        _sort(window, position, record, known)
     texts = {added.sha256: added.record.text for added in window.added}
     window.known = database.known_texts(list(texts))
     window.to_encode = {sha: text for sha, text in texts.items() if sha not in window.known}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from embstore.store.faults import disk_faults
 from embstore.store.files import TEMPORARY, durable_file, fsync_folder, writer_lock
 from embstore.store.index import FlatIndex, check_index
 from embstore.store.manifest import Manifest, is_store, read_manifest, write_manifest
-from embstore.store.shards import Segment, Shards
+from embstore.store.segments import Segment
+from embstore.store.shards import Shards
 from embstore.store.snapshot import IndexEntry, RecordsReader
 from embstore.store.window import Added, Window, plan_window
 
@@ -42,12 +43,14 @@ class StoreWriter:
         with disk_faults(path):
             for name in ("embeddings", "index"):
                 (path / name).mkdir(exist_ok=True)
-        # Read first: the writer would make a new database where the old one is missing.
-        self.reader = RecordsReader(path / "records.db")
         self._shards = Shards(path / "embeddings", manifest.uuid, manifest.dim)
-        self._segments: list[Segment] = list(self.reader.snapshot().segments)
-        self._shards.check(self._segments)
-        self._database = RecordsWriter(path / "records.db")
+        with ExitStack() as opened:
+            # Read first: the writer would make a new database where the old one is missing.
+            self.reader = opened.enter_context(RecordsReader(path / "records.db"))
+            self._segments: list[Segment] = list(self.reader.snapshot().segments)
+            self._shards.check(self._segments)
+            self._database = RecordsWriter(path / "records.db")
+            opened.pop_all()
 
     def close(self) -> None:
         """Close the database."""
@@ -58,13 +61,17 @@ class StoreWriter:
         """Begin a build, or go on with an unfinished one of the same dataset; see `RecordsWriter`."""
         return self._database.begin_build(dataset, fingerprint, keep_others=keep_others)
 
-    def finish_build(self, build: Build, *, keep_others: bool) -> int:
+    def finish_build(self, build: Build) -> int:
         """End a build; return how many records the dataset no longer has and the store no longer shows."""
-        return self._database.finish_build(build, keep_others=keep_others)
+        return self._database.finish_build(build)
 
-    def plan(self, entries: Sequence[Record | Rejected], first: int, build: Build) -> Window:
+    def has_records(self, build: Build) -> bool:
+        """Tell whether the store shows a record that this build saw or wrote."""
+        return self._database.has_records(build)
+
+    def plan(self, records: Sequence[Record | Rejected], first: int, build: Build) -> Window:
         """Settle what a window of records means to the store; see `plan_window`."""
-        return plan_window(entries, first, build, self._database)
+        return plan_window(records, first, build, self._database)
 
     def commit(self, window: Window, encoded: Encoded, build: Build) -> int:
         """Write a window: embeddings first, then one transaction that makes all of it true.

@@ -59,7 +59,7 @@ def numbered(n: int, *, first: int = 0) -> list[Record]:
 
 def write(
     writer: StoreWriter,
-    entries: Sequence[Record | Rejected],
+    records: Sequence[Record | Rejected],
     encoder: TextEncoder,
     *,
     window: int = 100,
@@ -69,9 +69,9 @@ def write(
 ) -> int:
     """Bring a store to hold exactly these records, as `build_store` does; return how many were removed."""
     build = writer.begin_build("test data", fingerprint, keep_others=keep_others)
-    for first in range(build.next_record, len(entries), window):
-        commit(writer, entries[first : first + window], encoder, build, first)
-    removed = writer.finish_build(build, keep_others=keep_others)
+    for first in range(build.next_record, len(records), window):
+        commit(writer, records[first : first + window], encoder, build, first)
+    removed = writer.finish_build(build)
     if index:
         writer.write_index()
     return removed
@@ -79,22 +79,22 @@ def write(
 
 def commit(
     writer: StoreWriter,
-    entries: Sequence[Record | Rejected],
+    records: Sequence[Record | Rejected],
     encoder: TextEncoder,
     build: Any,
     first: int = 0,
 ) -> int:
     """Plan, encode and commit one window; return how many texts were encoded."""
-    planned = writer.plan(entries, first, build)
+    planned = writer.plan(records, first, build)
     texts = list(planned.to_encode.values())
     nothing = Encoded(np.empty((0, encoder.dim), dtype=np.float32), np.empty(0, dtype=np.bool_))
     return writer.commit(planned, encoder.encode(texts) if texts else nothing, build)
 
 
-def fill(path: Path, entries: Sequence[Record | Rejected], encoder: TextEncoder, **options: Any) -> Path:
+def fill(path: Path, records: Sequence[Record | Rejected], encoder: TextEncoder, **options: Any) -> Path:
     """Open the writer, `write`, close it; return the store's folder."""
     with open_writer(path, encoder) as writer:
-        write(writer, entries, encoder, **options)
+        write(writer, records, encoder, **options)
     return path
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from embstore.errors import DiskFailure, StoreDamaged, StoreLocked
 from embstore.store import Store, is_store, shards, verify_store
-from embstore.store.faults import sqlite_faults
+from embstore.store.faults import disk_faults, sqlite_faults
 from store.building import content, fill, given, numbered
 from store.workers import build_revision, build_with_file_limit, hear, running
 
@@ -201,3 +201,11 @@ def test_a_store_that_was_closed_is_not_called_damaged(small_store: Path) -> Non
     store.close()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         store.rows()
+
+
+@pytest.mark.parametrize(("doing", "advice"), [("Reading", "permissions"), ("Writing to", "make room")])
+def test_the_advice_fits_what_was_done(tmp_path: Path, doing: Any, advice: str) -> None:
+    with pytest.raises(DiskFailure, match=f"{doing} .* failed") as caught, disk_faults(tmp_path, doing):
+        raise PermissionError(errno.EACCES, "Permission denied")
+    assert advice in caught.value.fix
+    assert ("unfinished window" in caught.value.why) == (doing == "Writing to")

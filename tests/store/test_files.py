@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from embstore.errors import DiskFailure, StoreLocked
+from embstore.errors import DiskFailure, NotFound, StoreLocked
 from embstore.store import Store
 from embstore.store.files import TEMPORARY, durable_file, fsync_folder, writer_lock
 from embstore.store.writer import open_writer
@@ -157,3 +157,24 @@ def test_a_file_system_without_locks_is_a_failure_of_the_disk(
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with pytest.raises(DiskFailure, match="No locks available"), writer_lock(tmp_path):
         pytest.fail("it was locked")
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["gone", "built-again"])
+def test_a_store_that_was_deleted_while_it_was_locked_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: bool
+) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    flock = fcntl.flock
+
+    def delete_then_lock(descriptor: int, operation: int) -> None:
+        folder.rename(tmp_path / "deleted")
+        if new:
+            folder.mkdir()
+            (folder / "lock").touch()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", delete_then_lock)
+    with pytest.raises(NotFound, match="was deleted while"), writer_lock(folder):
+        pytest.fail("it was locked")
+    assert not new or (folder / "lock").read_text() == ""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 
 import pytest
 
 from embstore.errors import DiskFailure, InvalidInput, NotFound, StoreLocked
-from embstore.store import Store, delete_store, find_store, home_folder, store_names, store_path
+from embstore.store import (
+    Store,
+    delete_store,
+    find_store,
+    home_folder,
+    store_names,
+    store_path,
+    verify_store,
+)
 from embstore.store.files import writer_lock
+from embstore.store.snapshot import RecordsReader
 from embstore.store.writer import open_writer
 from store.building import commit, fill, given, numbered
 
@@ -138,3 +149,93 @@ def test_a_reader_whose_store_was_deleted_is_told_so(home: Path) -> None:
         delete_store(home / "a")
         with pytest.raises(DiskFailure, match=r"Reading .*000001\.f32 failed: No such file"):
             store.search(ENCODER.table[:1], 3)
+
+
+def test_a_store_is_deleted_by_its_name(home: Path) -> None:
+    fill(home / "a", [], ENCODER)
+    assert delete_store("a") == home / "a"
+    assert store_names() == []
+
+
+def test_a_linked_store_is_deleted_with_its_link(home: Path, tmp_path: Path) -> None:
+    target = fill(tmp_path / "elsewhere" / "real", [], ENCODER)
+    home.mkdir()
+    (home / "a").symlink_to(target)
+    delete_store("a")
+    assert list(home.iterdir()) == list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_the_store_around_the_current_folder_is_deleted(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(fill(home / "a", [], ENCODER))
+    delete_store("./")
+    assert list(home.iterdir()) == []
+
+
+def test_a_deletion_that_fails_halfway_says_what_is_left_and_the_next_one_sweeps_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    for name in ("a", "b"):
+        fill(home / name, [], ENCODER)
+    (home / ".deleted-mine").mkdir()
+    remove = shutil.rmtree
+    monkeypatch.setattr(
+        shutil, "rmtree", lambda path, **_: (fail if ".deleted" in path.name else remove)(path)
+    )
+    with pytest.raises(DiskFailure, match=r"Deleting .*a failed") as caught:
+        delete_store("a")
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    assert "What is left of it is" in caught.value.why
+    assert store_names() == ["b"]
+    delete_store("b")
+    assert [path.name for path in home.iterdir()] == [".deleted-mine"]
+
+
+def test_a_store_that_cannot_be_renamed_stays_whole(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    fill(home / "a", [], ENCODER)
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(DiskFailure, match=r"Deleting .*a failed") as caught:
+        delete_store("a")
+    assert "is whole" in caught.value.why
+    assert store_names() == ["a"]
+
+
+@pytest.mark.parametrize("later", ["unfinished", "empty"])
+def test_a_finished_build_wins_over_a_later_one_that_has_nothing_to_show(home: Path, later: str) -> None:
+    fill(home / "b", numbered(2), ENCODER)
+    if later == "empty":
+        fill(home / "a", [], ENCODER)
+    else:
+        with open_writer(home / "a", ENCODER) as writer:
+            commit(writer, numbered(2), ENCODER, writer.begin_build("test data", "1", keep_others=False))
+    assert find_store() == home / "b"
+    delete_store("b")
+    assert find_store() == home / "a"
+
+
+@pytest.mark.parametrize("error", [DiskFailure("failing"), StoreLocked("held")], ids=["disk", "lock"])
+def test_a_store_that_cannot_be_asked_does_not_hide_the_others(
+    home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    ask = RecordsReader.last_built
+
+    def fail_for_b(reader: RecordsReader) -> tuple[str, str]:
+        if "b" in reader._path.parts:
+            raise error
+        return ask(reader)
+
+    for name in ("a", "b"):
+        fill(home / name, numbered(2), ENCODER)
+    monkeypatch.setattr(RecordsReader, "last_built", fail_for_b)
+    assert find_store() == home / "a"
+
+
+def test_a_store_is_verified_by_its_name(home: Path) -> None:
+    fill(home / "a", numbered(2), ENCODER)
+    assert verify_store("a") == verify_store() == verify_store(home / "a")
+    assert verify_store("a").store == str(home / "a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def test_an_embedding_that_is_not_finite_is_no_candidate() -> None:
 def test_a_written_index_is_read_back(
     file: tuple[Path, int, str], index: FlatIndex, embeddings: np.ndarray
 ) -> None:
-    read = read_index(*file)
+    read = read_index(*file, dim=6, ntotal=200)
     assert read.ntotal == 200
     found, wanted = (one.candidates(embeddings[0], 10, None) for one in (read, index))
     np.testing.assert_array_equal(found, wanted)
@@ -75,7 +76,7 @@ def test_a_flipped_byte_is_damage(file: tuple[Path, int, str], position: int) ->
     data[position] ^= 0x80
     file[0].write_bytes(data)
     with pytest.raises(StoreDamaged, match="is not the file that was written"):
-        read_index(*file)
+        read_index(*file, dim=6, ntotal=200)
 
 
 @pytest.mark.parametrize("change", [-1, -4000, 1], ids=["last-byte", "most", "one-more"])
@@ -83,13 +84,13 @@ def test_another_size_is_damage(file: tuple[Path, int, str], change: int) -> Non
     data = file[0].read_bytes()
     file[0].write_bytes(data[:change] if change < 0 else data + b"x")
     with pytest.raises(StoreDamaged, match="is not the file that was written") as caught:
-        read_index(*file)
+        read_index(*file, dim=6, ntotal=200)
     assert f"of {file[1]}" in caught.value.why
 
 
 def test_a_missing_file_is_damage(tmp_path: Path) -> None:
     with pytest.raises(StoreDamaged, match="cannot be read: No such file"):
-        read_index(tmp_path / "none", 1, "0" * 64)
+        read_index(tmp_path / "none", 1, "0" * 64, dim=6, ntotal=200)
 
 
 def test_an_error_of_the_disk_leaves_faiss_as_it_is(index: FlatIndex) -> None:
@@ -112,3 +113,17 @@ def test_unit_leaves_its_argument_as_it_is() -> None:
     embeddings = np.full((2, 3), 5, dtype=np.float32)
     unit(embeddings)
     assert (embeddings == 5).all()
+
+
+@pytest.mark.parametrize(("dim", "ntotal"), [(7, 200), (6, 199)], ids=["dim", "rows"])
+def test_an_index_of_something_else_is_damage(file: tuple[Path, int, str], dim: int, ntotal: int) -> None:
+    with pytest.raises(StoreDamaged, match="an index of something else") as caught:
+        read_index(*file, dim=dim, ntotal=ntotal)
+    assert f"200 rows of 6 floats; the store says {ntotal} of {dim}" in caught.value.why
+
+
+def test_a_file_that_faiss_cannot_read_is_damage(tmp_path: Path) -> None:
+    data = b"a kind of a later version"
+    (tmp_path / "index").write_bytes(data)
+    with pytest.raises(StoreDamaged, match="cannot be read by faiss"):
+        read_index(tmp_path / "index", len(data), hashlib.sha256(data).hexdigest(), dim=6, ntotal=200)

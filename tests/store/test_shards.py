@@ -10,7 +10,8 @@ import pytest
 
 from embstore.errors import StoreDamaged
 from embstore.store import shards as module
-from embstore.store.shards import HEADER_SIZE, Segment, Shards
+from embstore.store.segments import Segment
+from embstore.store.shards import HEADER_SIZE, Shards
 
 UUID = "0123456789abcdef" * 2
 DIM = 4
@@ -231,3 +232,12 @@ def test_checksum_is_that_of_the_bytes_on_the_disk(shards: Shards, tmp_path: Pat
     file = tmp_path / "000001.f32"
     file.write_bytes(flip(HEADER_SIZE + 5)(file.read_bytes()))
     assert Shards(tmp_path, UUID, DIM).checksum(segments[0]) != before
+
+
+def test_files_of_another_name_are_no_shards(shards: Shards, tmp_path: Path) -> None:
+    segments: list[Segment] = []
+    append(shards, segments, 3)
+    for name in ("000001 (copy).f32", "7.f32", "000009.f32.bak", "0000012.f32"):
+        (tmp_path / name).touch()
+    append(shards, segments, 2)
+    assert [one.shard for one in segments] == [1, 1]

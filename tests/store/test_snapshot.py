@@ -63,7 +63,7 @@ def test_answers_do_not_change_while_a_build_goes_on(opened: Store, writer: Stor
     for first in range(0, 40, 13):
         commit(writer, AFTER[first : first + 13], ENCODER, build, first)
         assert answers(opened) == before
-    writer.finish_build(build, keep_others=False)
+    writer.finish_build(build)
     assert answers(opened) == before
     writer.write_index()
     assert answers(opened) == before

@@ -130,3 +130,19 @@ def test_an_empty_store_is_opened(tmp_path: Path) -> None:
         assert store.embeddings(store.rows()).shape == (0, 8)
         with pytest.raises(NotFound, match="no split"):
             store.split("train")
+
+
+@pytest.mark.parametrize("where", [{"split": "\ud800"}, {"label": "x\udfff"}], ids=["split", "label"])
+def test_a_name_that_is_no_unicode_is_refused(store: Store, where: dict[str, str]) -> None:
+    with pytest.raises(InvalidInput, match="is not valid Unicode"):
+        store.rows(**where)
+
+
+def test_an_id_that_is_no_unicode_is_refused(store: Store) -> None:
+    with pytest.raises(InvalidInput, match="is not valid Unicode"):
+        store.neighbors_of_record("\ud800")
+
+
+def test_why_the_index_is_not_used_is_known_before_the_first_query(tmp_path: Path) -> None:
+    with Store.open(fill(tmp_path / "store", numbered(3), ENCODER, index=False)) as store:
+        assert store.index_problem == "it has not been built yet"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from embstore.errors import EmbstoreError, NotFound, StoreDamaged
@@ -229,8 +229,8 @@ def test_a_damaged_index_is_not_used_and_the_answers_stay(
 
 def test_a_changed_label_does_not_look_like_damage(path: Path) -> None:
     records = [Record(one.id, "dev", "z", one.text, {"x": [1, None, "ü"]}) for one in numbered(40)]
-    for number, entries in enumerate([records[:20] + numbered(20, first=20), records, numbered(40)]):
-        fill(path, entries, ENCODER, fingerprint=str(number))
+    for number, changed in enumerate([records[:20] + numbered(20, first=20), records, numbered(40)]):
+        fill(path, changed, ENCODER, fingerprint=str(number))
         assert verify_store(path).problems == ()
 
 
@@ -257,9 +257,20 @@ def test_a_writer_refuses_a_damaged_store_and_writes_nothing(
     }
 
 
-def test_a_shard_that_is_cut_while_it_is_open_is_noticed(path: Path) -> None:
-    file_of(path, "index").unlink()
+def test_a_wrong_hash_of_a_text_is_noticed(path: Path) -> None:
+    change(path, "UPDATE records SET text_sha256 = zeroblob(32) WHERE row = 9")
+    assert verify_store(path).problems == (
+        "records.db: the records from row 8 on are not those that were written",
+    )
+
+
+def test_an_index_that_faiss_cannot_read_is_not_used_and_the_answers_stay(
+    path: Path, answers: list[object]
+) -> None:
+    file = file_of(path, "index")
+    file.write_bytes(b"ZZZZ" + file.read_bytes()[4:])
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    change(path, f"UPDATE indexes SET sha256 = '{sha256}'")
+    assert ask(path) == answers
     with Store.open(path) as store:
-        (path / SHARD).write_bytes((path / SHARD).read_bytes()[:-100])
-        with pytest.raises(StoreDamaged, match="it was cut"):
-            store.search(np.ones((1, 8), dtype=np.float32), 3)
+        assert "cannot be read by faiss" in store.index_problem

@@ -13,7 +13,7 @@ from embstore.records import Encoded, Record, Rejected
 from embstore.store import Store, verify_store
 from embstore.store.snapshot import RecordsReader
 from embstore.store.writer import open_writer
-from store.building import GivenEncoder, commit, fill, ids, write
+from store.building import GivenEncoder, fill, ids, write
 from stub_encoder import StubEncoder
 
 RECORDS = [Record(f"r{i}", "train", "a", f"text {i}", {"n": i}) for i in range(6)]
@@ -176,28 +176,6 @@ def test_records_that_were_removed_come_back_without_encoding(path: Path) -> Non
     assert ids(path) == []
     assert refill(path, RECORDS).encoded == []
     assert ids(path) == [f"r{i}" for i in range(6)]
-
-
-def test_an_unfinished_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    first, second = StubEncoder(), StubEncoder()
-    with open_writer(tmp_path / "store", first) as writer:
-        build = writer.begin_build("data", "1", keep_others=False)
-        commit(writer, RECORDS[:4], first, build)
-    with open_writer(tmp_path / "store", second) as writer:
-        assert writer.begin_build("data", "1", keep_others=False).next_record == 4
-        write(writer, RECORDS, second)
-    assert second.encoded == ["text 4", "text 5"]
-    assert ids(tmp_path / "store") == [f"r{i}" for i in range(6)]
-
-
-@pytest.mark.parametrize(("fingerprint", "keep_others"), [("2", False), ("1", True)])
-def test_an_unfinished_build_of_something_else_is_not_gone_on_with(
-    tmp_path: Path, fingerprint: str, keep_others: bool
-) -> None:
-    encoder = StubEncoder()
-    with open_writer(tmp_path / "store", encoder) as writer:
-        commit(writer, RECORDS[:4], encoder, writer.begin_build("data", "1", keep_others=False))
-        assert writer.begin_build("data", fingerprint, keep_others=keep_others).next_record == 0
 
 
 @pytest.mark.parametrize(
