@@ -35,6 +35,6 @@ clean:
 
 # Tested versions are pinned: an unpinned torch would bring gigabytes of GPU packages.
 $(INSTALLED): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev,offline]'
 	touch $(INSTALLED)

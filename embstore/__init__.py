@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from embstore.encode import EncoderOptions, TorchEncoder, load_encoder
     from embstore.errors import EmbstoreError
     from embstore.flows.build import BuildReport, build_store
-    from embstore.flows.inspect import StoreInfo, describe_store, list_stores
+    from embstore.flows.encoders import stored_encoder
+    from embstore.flows.inspect import StoreInfo, StoreSummary, describe_store, list_stores
     from embstore.flows.neighbors import Neighborhood, find_neighbors, find_neighbors_of_record
     from embstore.records import Encoded, Neighbor, Record, Rejected, TextEncoder
     from embstore.store import Split, Store, Verification, delete_store, find_store, verify_store
@@ -28,8 +29,10 @@ _HOMES = {
     "embstore.encode": ("EncoderOptions", "TorchEncoder", "load_encoder"),
     "embstore.errors": ("EmbstoreError",),
     "embstore.flows.build": ("BuildReport", "build_store"),
-    "embstore.flows.inspect": ("StoreInfo", "describe_store", "list_stores"),
-    "embstore.flows.neighbors": ("Neighborhood", "Store", "find_neighbors", "find_neighbors_of_record"),
+    "embstore.flows.encoders": ("stored_encoder",),
+    "embstore.flows.inspect": ("StoreInfo", "StoreSummary", "describe_store", "list_stores"),
+    "embstore.flows.neighbors": ("Neighborhood", "find_neighbors", "find_neighbors_of_record"),
+    "embstore.flows.opening": ("Store",),
     "embstore.records": ("Encoded", "Neighbor", "Record", "Rejected", "TextEncoder"),
     "embstore.store": ("Split", "Verification", "delete_store", "find_store", "verify_store"),
 }
@@ -48,6 +51,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "Split",
     "Store",
     "StoreInfo",
+    "StoreSummary",
     "TextDataset",
     "TextEncoder",
     "TorchEncoder",
@@ -61,6 +65,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "list_stores",
     "load_encoder",
     "open_dataset",
+    "stored_encoder",
     "verify_store",
 ]
 

@@ -12,7 +12,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted([*(ROOT / "embstore").rglob("*.py"), *(ROOT / "cli").rglob("*.py")])
-WINGS = {"data", "encode", "store"}
 FLOORS = {"errors": 0, "records": 1, "data": 2, "encode": 2, "store": 2, "flows": 3, "cli": 4}
 DOORS = {
     "faiss": {"embstore/store/index.py"},
@@ -121,6 +120,6 @@ def test_help_loads_click_alone() -> None:
 
 
 def test_opening_a_store_loads_no_encoder_and_no_writer() -> None:
-    packages = loaded("from embstore.store import Store")
+    packages = loaded("import embstore\nembstore.Store, embstore.find_neighbors_of_record")
     assert "faiss" in packages
     assert not packages & {"torch", "transformers", "datasets", "sqlite_utils", "pandas", "sklearn"}

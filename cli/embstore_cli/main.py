@@ -45,6 +45,7 @@ def run(arguments: list[str]) -> int:
     """Run a command line; return the exit code. A user's mistake never shows a traceback."""
     try:
         code = cli.main(arguments, prog_name="embstore", standalone_mode=False)
+        sys.stdout.flush()
     except EmbstoreError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
@@ -54,8 +55,9 @@ def run(arguments: list[str]) -> int:
     except click.Abort:
         click.echo("Stopped.", err=True)
         return 130
-    except BrokenPipeError:
-        # The reader of a pipe went away, `| head` for one; Python must not complain at exit either.
+    except (BrokenPipeError, SystemExit):
+        # The reader of a pipe went away, `| head` for one; click and rich make a SystemExit of it. What is
+        # still buffered must not raise again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code if isinstance(code, int) else 0

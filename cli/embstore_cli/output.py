@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,8 @@ from rich.text import Text
 
 # Without a terminal nothing is cut: a file or a pipe takes lines of any length.
 _PIPE_WIDTH = 100_000
+# Marks that make a terminal write from right to left.
+_DIRECTIONS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def print_json(value: Any) -> None:
@@ -33,7 +36,7 @@ def print_json(value: Any) -> None:
 
 def print_note(text: str) -> None:
     """Print a sentence for a person on stderr."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(_one_line(text) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
@@ -63,7 +66,7 @@ def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in facts:
-        table.add_row(name, Text(str(value)))
+        table.add_row(name, Text(_one_line(str(value))))
     _console().print(table)
 
 
@@ -103,5 +106,10 @@ def _console() -> Console:
 
 
 def _one_line(text: str) -> str:
-    """Return text without the control characters that would move a terminal's cursor or break a row."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    """Return text without what would move a terminal's cursor, turn its direction or break a row."""
+    return "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    control = unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in _DIRECTIONS
+    return " " if control else character

@@ -123,7 +123,9 @@ def build_store(
     Raises
     ------
     NotFound, InvalidData, HubUnreachable
-        The dataset cannot be read.
+        The dataset cannot be read, or none of its records can be stored.
+    InvalidInput
+        An option that cannot be; a name that is none, or that another dataset has.
     InvalidModel
         The model cannot be loaded, or fails on every text.
     EncoderMismatch
@@ -136,22 +138,23 @@ def build_store(
     begun = time.monotonic()
     source = open_dataset(dataset, options or ReadOptions())
     path = store_path(store or _default_name(source.name), home)
-    origin = _origin(dataset)
     if store is None:
-        _check_same_origin(path, origin)
+        _check_same_origin(path, source.origin)
     chosen = encoder_for(encoder, path, device)
     with open_writer(path, chosen) as writer:
-        build = writer.begin_build(origin, source.fingerprint, keep_others=add)
-        counts = _Counts(done=build.next_record, reused=build.next_record)
+        build = writer.begin_build(source.origin, source.fingerprint, keep_others=add)
+        counts = _counts_so_far(writer.reader, build)
         try:
             _fill(writer, source, chosen, build, counts, progress)
+            if not writer.has_records(build):
+                raise _nothing_stored(writer.reader, build, source.name)
+            removed = writer.finish_build(build)
+            writer.write_index()
         except KeyboardInterrupt as error:
             raise Interrupted(
                 f"Stopped: {counts.done:,} records of {source.name} are committed in {path}.",
                 fix="run the same command again: it goes on where it stopped",
             ) from error
-        removed = writer.finish_build(build, keep_others=add)
-        writer.write_index()
         return _report(writer.reader, str(path), source.name, chosen.dim, counts, removed, begun)
 
 
@@ -166,22 +169,22 @@ def _fill(
     """Commit the dataset window by window, from where the build stands."""
     if progress:
         progress(counts.done, source.total)
-    for entries in _windows(source, build.next_record):
-        window = writer.plan(entries, counts.done, build)
+    for records in _windows(source, build.next_record):
+        window = writer.plan(records, counts.done, build)
         texts = list(window.to_encode.values())
         encoded = encoder.encode(texts) if texts else _nothing(encoder.dim)
         _check_hope(encoded, counts)
         fresh = writer.commit(window, encoded, build)
         counts.encoded += fresh
-        counts.reused += len(entries) - len(window.rejected) - fresh
+        counts.reused += len(records) - len(window.rejected) - fresh
         counts.done = window.next_record
         if progress:
             progress(counts.done, source.total)
 
 
 def _windows(source: TextDataset, skip: int) -> Iterator[list[Record | Rejected]]:
-    entries = islice(source, skip, None)
-    while window := list(islice(entries, WINDOW)):
+    records = islice(source, skip, None)
+    while window := list(islice(records, WINDOW)):
         yield window
 
 
@@ -199,19 +202,26 @@ def _check_hope(encoded: Encoded, counts: _Counts) -> None:
         )
 
 
+def _counts_so_far(reader: RecordsReader, build: Build) -> _Counts:
+    """Return what an earlier run of the same build settled: all of it is there already."""
+    quarantined = int((reader.last_build() or {}).get("quarantined", 0))
+    return _Counts(done=build.next_record, reused=build.next_record - quarantined)
+
+
+def _nothing_stored(reader: RecordsReader, build: Build, dataset: str) -> InvalidData:
+    """Return the error of a dataset without one good record; the store stays as it was."""
+    first = reader.quarantined(build.build, 1)
+    return InvalidData(
+        f"None of the records of {dataset} could be stored; the store is as it was.",
+        why=f"The first: {first[0]['error']}." if first else "It has none.",
+        fix="check --text-column and the file",
+    )
+
+
 def _report(
     reader: RecordsReader, store: str, dataset: str, dim: int, counts: _Counts, removed: int, begun: float
 ) -> BuildReport:
     splits = {str(name): n for name, n in reader.counts("split").items()}
-    last = reader.last_build() or {}
-    quarantined = int(last.get("quarantined", 0))
-    if not splits and quarantined:
-        first = reader.quarantined(int(last["build"]), 1)[0]
-        raise InvalidData(
-            f"None of the {quarantined} records of {dataset} could be stored.",
-            why=f"The first: {first['error']}.",
-            fix="check --text-column and the file",
-        )
     seconds = time.monotonic() - begun
     return BuildReport(
         store=store,
@@ -220,7 +230,7 @@ def _report(
         splits=splits,
         encoded=counts.encoded,
         reused=counts.reused,
-        quarantined=quarantined,
+        quarantined=int((reader.last_build() or {}).get("quarantined", 0)),
         removed=removed,
         truncated=reader.truncated(),
         dim=dim,
@@ -236,21 +246,12 @@ def _default_name(dataset: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "store"
 
 
-def _origin(dataset: str | Path | Sequence[str]) -> str:
-    """Return where a dataset comes from, so that another file of the same name is told apart."""
-    sources = [str(dataset)] if isinstance(dataset, str | Path) else list(dataset)
-    return " ".join(str(Path(one).resolve()) if Path(one).exists() else one for one in sources)
-
-
 def _check_same_origin(path: Path, origin: str) -> None:
     """Refuse to replace, under a name that nobody typed, the records of another dataset."""
     if not is_store(path):
         return
-    reader = RecordsReader(path / "records.db")
-    try:
+    with RecordsReader(path / "records.db") as reader:
         last = reader.last_build()
-    finally:
-        reader.close()
     if last and last["dataset"] != origin:
         raise InvalidInput(
             f"The store {path} was built from another dataset.",

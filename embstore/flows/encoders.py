@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from embstore.encode import EncoderOptions, load_encoder
 from embstore.errors import InvalidInput
 from embstore.records import TextEncoder
-from embstore.store import Store, is_store, read_manifest
+from embstore.store import is_store, read_manifest
 
 TRUST = "EMBSTORE_TRUST_REMOTE_CODE"
 #: A model's name, options, or an encoder that is ready to use.
@@ -43,7 +43,3 @@ def stored_encoder(config: Mapping[str, Any], device: str = "auto") -> TextEncod
             fix=f"export {TRUST}=1   (once you have read that code)",
         )
     return load_encoder(options, device=device)
-
-
-# The wings do not know each other; here a store that was opened without an encoder learns how to get its own.
-Store.load_encoder = staticmethod(stored_encoder)

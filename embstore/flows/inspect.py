@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from embstore.errors import EmbstoreError
 from embstore.store import Store, home_folder, store_names
 
 
@@ -84,7 +86,7 @@ def describe_store(store: str | Path | None = None, *, home: str | Path | None =
             finished=last.get("finished"),
             records=len(opened),
             dim=opened.dim,
-            bytes=sum(file.stat().st_size for file in opened.path.rglob("*") if file.is_file()),
+            bytes=_size(opened.path),
             splits={str(name): n for name, n in opened.reader.counts("split").items()},
             labels=opened.reader.counts("label"),
             encoder=dict(opened.manifest.encoder),
@@ -96,6 +98,56 @@ def describe_store(store: str | Path | None = None, *, home: str | Path | None =
         )
 
 
-def list_stores(*, home: str | Path | None = None) -> list[StoreInfo]:
-    """Return what each store under a home is and holds, by name."""
-    return [describe_store(home_folder(home) / name) for name in store_names(home)]
+@dataclass(frozen=True)
+class StoreSummary:
+    """One line of the list of stores.
+
+    Parameters
+    ----------
+    store, path : str
+        Name and folder.
+    records, dim, bytes : int
+        Live records, floats of an embedding, bytes on disk.
+    model : str
+        Of the encoder.
+    finished : str or None
+        UTC time at which the last build ended; None if it was stopped and can go on.
+    problem : str
+        Why the store cannot be opened, or the empty string; then the numbers are 0.
+    """
+
+    store: str
+    path: str
+    records: int = 0
+    dim: int = 0
+    bytes: int = 0
+    model: str = ""
+    finished: str | None = None
+    problem: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
+
+
+def list_stores(*, home: str | Path | None = None) -> list[StoreSummary]:
+    """Return the stores under a home, by name; a damaged one does not hide the others."""
+    return [_summary(home_folder(home) / name) for name in store_names(home)]
+
+
+def _summary(path: Path) -> StoreSummary:
+    try:
+        found = describe_store(path)
+    except EmbstoreError as error:
+        return StoreSummary(path.name, str(path), problem=error.what)
+    model = str(found.encoder.get("model", ""))
+    return StoreSummary(path.name, str(path), found.records, found.dim, found.bytes, model, found.finished)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a folder's files; a writer may take some away meanwhile."""
+    total = 0
+    for file in path.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size if file.is_file() else 0
+    return total

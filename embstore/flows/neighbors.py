@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import embstore.flows.encoders  # noqa: F401  (a store opened here can load its encoder)
+import embstore.flows.opening  # noqa: F401  (a store opened here can load its encoder)
 from embstore.errors import InvalidInput
 from embstore.records import Neighbor
 from embstore.store import Store

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -83,6 +86,54 @@ def test_neighbors_reads_one_text_a_line_from_stdin(
     assert run(["neighbors", "-", "-s", "mine", "-k", "1", "--json"]) == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [answer["query"] for answer in answers] == TEXTS[:2]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"a cat\n\n", "Line 2 of stdin is empty"), (b"", "Line 1"), (b"\xff\n", "not UTF-8")],
+    ids=["blank", "nothing", "latin-1"],
+)
+def test_neighbors_refuses_lines_that_are_no_text(
+    built: str,
+    content: bytes,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
+    assert run(["neighbors", "-", "-s", "mine"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_closed_pipe_is_no_error(built: str) -> None:
+    command = [sys.executable, "-m", "embstore_cli", "info", "-s", json.loads(built)["store"]]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child.stdout.close()  # type: ignore[union-attr]
+    assert child.stderr.read() == b""  # type: ignore[union-attr]
+    assert child.wait() == 0
+
+
+def test_control_characters_of_a_text_do_not_reach_the_terminal(
+    table: Path, tiny_bert: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.write_text("text,label\na cat \x1b[31m[bold]red,\x1b]0;title\x07\n")
+    assert run(["build", str(table), "-s", "mine", "--model", str(tiny_bert)]) == 0
+    assert run(["neighbors", "cat", "-s", "mine"]) == 0
+    assert run(["info", "-s", "mine"]) == 0
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err
+    assert "[bold]red" in out
+
+
+def test_list_shows_a_damaged_store_beside_the_others(built: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Path(json.loads(built)["store"])
+    shutil.copytree(store, store.with_name("broken"))
+    (store.with_name("broken") / "store.json").write_text("{}")
+    assert run(["list"]) == 0
+    out, err = capsys.readouterr()
+    assert "mine" in out
+    assert "damaged" in out
+    assert "broken" in err
 
 
 def test_neighbors_by_id(built: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from embstore.data import ReadOptions
 from embstore.errors import (
     EncoderMismatch,
     Interrupted,
@@ -110,9 +111,15 @@ def test_a_failing_record_is_quarantined_and_the_rest_is_built(
     assert any("poison" in error for error in errors)
 
 
-def test_a_dataset_without_one_good_record_is_an_error(tmp_path: Path, stub_encoder: StubEncoder) -> None:
-    with pytest.raises(InvalidData, match="None of the 2 records"):
+def test_a_dataset_without_one_good_record_is_an_error_and_removes_nothing(
+    tmp_path: Path, table: Path, stub_encoder: StubEncoder
+) -> None:
+    build(table, stub_encoder)
+    with pytest.raises(InvalidData, match="None of the records") as caught:
         build(write_csv(tmp_path / "empty.csv", [" ", "  "]), stub_encoder)
+    assert "The first: " in caught.value.why
+    with Store.open("mine") as store:
+        assert store.split("train").texts == TEXTS
 
 
 def test_a_model_that_fails_on_everything_stops_the_build(tmp_path: Path, stub_encoder: StubEncoder) -> None:
@@ -140,6 +147,29 @@ def test_ctrl_c_keeps_what_is_committed_and_the_next_build_goes_on(
     assert (report.records, report.encoded, report.reused) == (60, 46, 14)
     with Store.open("mine") as store:
         assert store.split("train").texts == TEXTS
+
+
+def test_a_resumed_build_counts_what_was_quarantined_before(
+    tmp_path: Path, stub_encoder: StubEncoder
+) -> None:
+    texts = ["  ", *TEXTS]
+    dataset = write_csv(tmp_path / "bad.csv", texts)
+    with pytest.raises(Interrupted):
+        build(dataset, StoppingEncoder())
+    report = build(dataset, stub_encoder)
+    assert report.encoded + report.reused + report.quarantined == len(texts)
+
+
+def test_another_part_of_the_same_dataset_does_not_replace_an_unnamed_store(
+    tmp_path: Path, stub_encoder: StubEncoder
+) -> None:
+    folder = tmp_path / "both"
+    folder.mkdir()
+    write_csv(folder / "train.csv", TEXTS)
+    write_csv(folder / "test.csv", ["one"])
+    build_store(folder, encoder=stub_encoder)
+    with pytest.raises(InvalidInput, match="another dataset"):
+        build_store(folder, encoder=stub_encoder, options=ReadOptions(splits=["test"]))
 
 
 def test_a_stopped_build_can_be_searched(table: Path) -> None:

@@ -37,7 +37,9 @@ QUARANTINED = 3
 @click.option(
     "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="[auto: float32]"
 )
-@click.option("--trust-remote-code", is_flag=True, help="Run the model's own code; needs a pinned commit.")
+@click.option(
+    "--trust-remote-code", is_flag=True, default=None, help="Run the model's own code; needs a pinned commit."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--add", is_flag=True, help="Keep records of the store that the dataset does not have.")
 @json_option
@@ -84,10 +86,8 @@ def build(
 def _encoder_options(options: dict[str, Any]) -> embstore.EncoderOptions | None:
     """Return the encoder that is asked for; None where no option says anything about it."""
     names = ("model", "pooling", "normalize", "max_length", "prompt", "dtype", "trust_remote_code")
-    asked = {name: options[name] for name in names if options[name] not in (None, False)}
-    if options["normalize"] is False:
-        asked["normalize"] = False
-    if options["model_revision"]:
+    asked = {name: options[name] for name in names if options[name] is not None}
+    if options["model_revision"] is not None:
         asked["revision"] = options["model_revision"]
     return embstore.EncoderOptions(**asked) if asked else None
 

@@ -17,11 +17,11 @@ def delete(store: str, home: str | None, yes: bool, as_json: bool) -> None:
     """Delete STORE with all its records and embeddings."""
     from embstore_cli import output
 
-    path = embstore.find_store(store, home)
     if not yes:
+        path = embstore.find_store(store, home)
         click.confirm(f"Delete {path} with all that it holds?", abort=True, err=True)
-    embstore.delete_store(path)
+    deleted = embstore.delete_store(store, home=home)
     if as_json:
-        output.print_json({"deleted": str(path)})
+        output.print_json({"deleted": str(deleted)})
     else:
-        output.print_note(f"Deleted {path}.")
+        output.print_note(f"Deleted {deleted}.")

@@ -7,6 +7,8 @@ import click
 import embstore
 from embstore_cli.options import home_option, json_option
 
+_COLUMNS = ("store", "records", "dim", "MB", "model", "built")
+
 
 @click.command("list", epilog="Example: embstore list --home indices")
 @home_option
@@ -22,18 +24,14 @@ def list_stores(home: str | None, as_json: bool) -> None:
     if not found:
         output.print_note("There is no store yet. embstore build makes the sample store.")
         return
-    output.print_table(
-        ["store", "records", "dim", "MB", "model", "built"],
-        [
-            (
-                one.store,
-                f"{one.records:,}",
-                one.dim,
-                f"{one.bytes / 1e6:,.1f}",
-                one.encoder.get("model"),
-                one.finished or "stopped",
-            )
-            for one in found
-        ],
-        right=["records", "dim", "MB"],
-    )
+    output.print_table(_COLUMNS, map(_cells, found), right=_COLUMNS[1:4])
+    for one in found:
+        if one.problem:
+            output.print_note(f"Damaged: {one.problem}")
+
+
+def _cells(one: embstore.StoreSummary) -> tuple[object, ...]:
+    if one.problem:
+        return (one.store, None, None, None, None, "damaged")
+    size = f"{one.bytes / 1e6:,.1f}"
+    return (one.store, f"{one.records:,}", one.dim, size, one.model, one.finished or "stopped")

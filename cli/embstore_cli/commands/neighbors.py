@@ -59,8 +59,15 @@ def neighbors(
 def _texts(argument: str) -> list[str]:
     if argument != "-":
         return [argument]
-    with click.open_file("-", encoding="utf-8") as lines:
-        return [line.rstrip("\n") for line in lines if line.strip()]
+    try:
+        with click.open_file("-", encoding="utf-8") as lines:
+            texts = [line.rstrip("\n") for line in lines]
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"Stdin is not UTF-8 ({error.reason}): iconv -f latin1 -t utf-8") from error
+    empty = [number for number, text in enumerate(texts, 1) if not text.strip()]
+    if empty or not texts:
+        raise click.UsageError(f"Line {empty[0] if empty else 1} of stdin is empty; each line is one text.")
+    return texts
 
 
 def _cells(neighbor: embstore.Neighbor) -> tuple[object, ...]:

@@ -17,18 +17,17 @@ DAMAGED = 5
 @home_option
 @json_option
 def verify(store: str | None, home: str | None, as_json: bool) -> int:
-    """Check every byte of a store against its checksums; exit code 5 where one does not hold."""
+    """Check manifest, records, embeddings and index against their checksums; exit code 5 where one fails."""
     from embstore_cli import output
 
-    path = embstore.find_store(store, home)
-    found = embstore.verify_store(path)
+    found = embstore.verify_store(store, home=home)
     if as_json:
-        output.print_json({"store": str(path), **asdict(found)})
-    elif found.problems:
-        for problem in found.problems:
-            output.print_note(f"Damaged: {problem}")
-    else:
-        output.print_facts(
-            [("store", path), ("whole", f"{found.records:,} records, {found.segments:,} segments")]
-        )
+        output.print_json(asdict(found))
+    elif not found.problems:
+        whole = f"{found.records:,} records, {found.segments:,} segments"
+        output.print_facts([("store", found.store), ("whole", whole)])
+    for problem in found.problems:
+        output.print_note(f"Damaged: {problem}")
+    if store is None:
+        output.print_note(f"Store: {found.store}")
     return DAMAGED if found.problems else 0
