@@ -29,6 +29,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/known_answers.py
 	$(BIN)/python benchmarks/encode.py
 	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/resume.py
 
 clean:
 	rm -rf $(VENV) indices/sample build *.egg-info cli/*.egg-info

@@ -12,8 +12,8 @@ from embstore.records import Rows
 def plan_batches(lengths: Sequence[int], token_budget: int) -> list[Rows]:
     """Sort texts by length and cut them into batches that hold at most a number of padded tokens.
 
-    A batch also ends where the length changes once it is half full: then most batches have one exact length,
-    need no attention mask, and let the fused kernels run.
+    A batch also ends where the length changes once it is a third full: then most batches have one exact
+    length, need no attention mask, and let the fused kernels run.
 
     Parameters
     ----------
@@ -41,4 +41,4 @@ def _closes(lengths: Sequence[int], order: Rows, start: int, end: int, token_bud
     width = int(lengths[order[start]])
     full = width * (end - start + 1) > token_budget
     changes = lengths[order[end]] != lengths[order[end - 1]]
-    return full or bool(changes and 2 * width * (end - start) >= token_budget)
+    return full or bool(changes and 3 * width * (end - start) >= token_budget)

@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 
 # Texts sorted by length together. Larger finds fuller batches; smaller hides more of the tokenizer's time.
 SLICE_SIZE = 2048
-# Padded tokens of one batch. Measured on two cores, 1,024 to 4,096 are the same within noise, below 512 is
-# slower; a GPU wants more.
-TOKEN_BUDGETS = {"cpu": 2048, "mps": 8192, "cuda": 32768}
+# Padded tokens of one batch. On two CPU cores 1,024 to 4,096 measure alike and less than 512 is slower; a GPU
+# wants more.
+TOKEN_BUDGETS = {"cpu": 1536, "mps": 8192, "cuda": 32768}
 # What transformers raises on files that it cannot use; ImportError where a model needs another library.
 _UNLOADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, WrongSetting)
 

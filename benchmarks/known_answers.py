@@ -1,0 +1,130 @@
+"""Published numbers beside ours: token ids, MTEB's few-shot accuracies, cosine kNN. Exits 1 on a difference.
+
+The stores are built under ``--home`` (by default a temporary folder) and reused when they are there.
+
+Sources: MTEB's results for all-MiniLM-L6-v2 (EmotionClassification, Banking77Classification) and its protocol
+(Muennighoff et al., "MTEB: Massive Text Embedding Benchmark", 2023); full training sets computed with
+scikit-learn 1.9.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+import embstore
+from common import machine, reference
+
+TASKS = {
+    "emotion": (16, 0.4083, [0.4505, 0.371, 0.362, 0.422, 0.402, 0.408, 0.4315, 0.402, 0.4165, 0.4175]),
+    "banking77": (
+        8,
+        0.80042,
+        [0.79805, 0.80162, 0.81299, 0.80552, 0.79188, 0.80487, 0.79091, 0.78896, 0.80909, 0.80032],
+    ),
+}
+KNN = {
+    ("emotion", "validation", "cls"): {1: 0.5280, 5: 0.5850, 10: 0.5990, 20: 0.6100},
+    ("emotion", "validation", "mean"): {1: 0.6150, 5: 0.6805, 10: 0.7055, 20: 0.7095},
+    ("banking77", "test", "cls"): {1: 0.8919, 5: 0.8769, 10: 0.8633, 20: 0.8315},
+    ("banking77", "test", "mean"): {1: 0.9205, 5: 0.9188, 10: 0.9136, 20: 0.9032},
+}
+KNN_TOLERANCE = 0.001
+# Votes tie often; scikit-learn then takes the label of least id, and the published dataset has this order.
+EMOTIONS = ["sadness", "joy", "love", "anger", "fear", "surprise"]
+Check = tuple[str, object, object, bool]
+
+
+def main() -> int:
+    """Print each known answer beside ours; return 1 where one differs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, help="folder of the stores")
+    arguments = parser.parse_args()
+    print(machine())
+    print(f"{'what':<48}{'known':>14}{'ours':>14}")
+    with tempfile.TemporaryDirectory() as temporary:
+        failed = 0
+        for what, known, ours, holds in checks(arguments.home or Path(temporary)):
+            failed += not holds
+            print(f"{what:<48}{known!s:>14}{ours!s:>14}{'' if holds else '   DIFFERS'}", flush=True)
+    print("all hold" if not failed else f"{failed} differ")
+    return int(failed > 0)
+
+
+def checks(home: Path) -> Iterator[Check]:
+    """Yield what is compared, the known value, ours, and whether they agree."""
+    yield from tokenizer_checks()
+    for task in TASKS:
+        yield from few_shot_checks(task, build(task, "mean", home))
+    for (task, split, pooling), known in KNN.items():
+        yield from knn_checks(build(task, pooling, home), split, pooling, known)
+
+
+def tokenizer_checks() -> Iterator[Check]:
+    """Compare the token ids of the notebook's text."""
+    known = [101, 2023, 2003, 1037, 3231, 102]
+    ours = embstore.load_encoder().token_ids(["this is a test"])[0]
+    print(f"token ids of 'this is a test': known {known}, ours {ours}")
+    yield "token ids of 'this is a test'", "see above", "see above", ours == known
+
+
+def few_shot_checks(task: str, store: embstore.Store) -> Iterator[Check]:
+    """Compare the ten accuracies of MTEB's protocol and their mean, to every published digit."""
+    k, mean, known = TASKS[task]
+    ours = list(few_shot_accuracies(store, k))
+    for experiment, (published, computed) in enumerate(zip(known, ours, strict=True), 1):
+        shown = round(computed, 5)
+        yield f"{task} few-shot {k} a label, experiment {experiment}", published, shown, shown == published
+    shown = round(float(np.mean(ours)), 5)
+    yield f"{task} few-shot {k} a label, mean", mean, shown, shown == mean
+
+
+def few_shot_accuracies(store: embstore.Store, k: int) -> Iterator[float]:
+    """Yield test accuracies; each experiment shuffles the order that the one before left, as MTEB does."""
+    train, test = store.split("train"), store.split("test")
+    order = list(range(len(train)))
+    for _ in range(10):
+        np.random.RandomState(42).shuffle(order)
+        taken: dict[str | None, int] = {}
+        chosen = []
+        for row in order:
+            label = train.labels[row]
+            if taken.get(label, 0) < k:
+                taken[label] = taken.get(label, 0) + 1
+                chosen.append(row)
+        head = LogisticRegression(max_iter=100, random_state=42)
+        head.fit(train.embeddings[chosen], [train.labels[row] for row in chosen])
+        yield float(head.score(test.embeddings, test.labels))
+
+
+def knn_checks(store: embstore.Store, split: str, pooling: str, known: dict[int, float]) -> Iterator[Check]:
+    """Compare the accuracy of an unweighted vote of the k nearest training records."""
+    queries, train = store.split(split), store.split("train")
+    _, rows = store.search(queries.embeddings, max(known), split="train")
+    found = sorted(set(map(str, train.labels)))
+    names = EMOTIONS if set(found) == set(EMOTIONS) else found
+    codes = np.array([names.index(str(label)) for label in train.labels])
+    votes = codes[np.searchsorted(train.rows, rows)]
+    for k, published in known.items():
+        counts = np.stack([np.bincount(row[:k], minlength=len(names)) for row in votes])
+        ours = round(float(np.mean(np.array(names)[counts.argmax(axis=1)] == np.array(queries.labels))), 4)
+        what = f"{store.name} {split}, cosine kNN, {pooling}, k={k}"
+        yield what, published, ours, abs(ours - published) <= KNN_TOLERANCE
+
+
+def build(task: str, pooling: str, home: Path) -> embstore.Store:
+    """Return the store of a task, built where it is not there yet."""
+    options = embstore.EncoderOptions(pooling="cls", normalize=False) if pooling == "cls" else None
+    name = f"{task}-{pooling}"
+    embstore.build_store(reference(task), name, home=home, encoder=options)
+    return embstore.Store.open(name, home=home)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
