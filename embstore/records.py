@@ -9,12 +9,18 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+#: Characters of a text, at most: more is a broken file rather than a text.
+MAX_CHARACTERS = 1_000_000
 #: ``(n, dim)`` float32, one embedding a row.
 Embeddings: TypeAlias = npt.NDArray[np.float32]
 #: int64 positions of records in a store; never negative, never reused.
 Rows: TypeAlias = npt.NDArray[np.int64]
 #: float32 cosines in [-1, 1], larger is nearer, no unit.
 Similarities: TypeAlias = npt.NDArray[np.float32]
+#: ``(n, n_classes)`` float64, each row sums to 1; columns are the class names in ascending order.
+Probabilities: TypeAlias = npt.NDArray[np.float64]
+#: int64 positions in a list of class names.
+Codes: TypeAlias = npt.NDArray[np.int64]
 #: bool, one flag a row.
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
@@ -83,6 +89,31 @@ class Neighbor:
     rank: int
     similarity: float
     record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a head says of one text.
+
+    Parameters
+    ----------
+    label : str
+        Class name of the largest probability.
+    probability : float
+        Calibrated, in [0, 1].
+    runner_up : str
+        Class name of the second largest probability.
+    runner_up_probability : float
+        In [0, 1], at most ``probability``.
+    abstain : bool
+        The probability is below the head's threshold: the label is a guess, not an answer.
+    """
+
+    label: str
+    probability: float
+    runner_up: str
+    runner_up_probability: float
+    abstain: bool
 
 
 @dataclass(frozen=True, slots=True)

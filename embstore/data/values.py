@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-#: Characters of the longest text that is stored.
-MAX_CHARACTERS = 1_000_000
+from embstore.records import MAX_CHARACTERS
+
 #: Lists and objects within each other in the deepest value that is stored; far below Python's own limit.
 MAX_LEVELS = 100
 

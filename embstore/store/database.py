@@ -1,4 +1,4 @@
-"""The write side of records.db: schema, migrations and the one commit point. The door to sqlite_utils."""
+"""The write side of records.db and its one commit point; with the schema, the door to sqlite_utils."""
 
 from __future__ import annotations
 
@@ -12,90 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
 
 from embstore.records import Record, Rejected
 from embstore.store.digest import digest_bytes, record_digest, record_of
 from embstore.store.faults import sqlite_faults
+from embstore.store.schema import migrations
 from embstore.store.segments import Segment
 
 FILE_NAME = "records.db"
-# "embs" in ASCII: tells file(1) and us whose database this is.
-APPLICATION_ID = 0x656D6273
 # Readers hold their lock for milliseconds; a writer waits for them rather than fail.
 BUSY_SECONDS = 60.0
 CACHE_KIB = 128 * 1024
-
-migrations = Migrations("embstore")
-
-
-@migrations()
-def m001_first_format(db: Database) -> None:
-    """Create the tables of format version 1; indices/FORMAT.md describes each column."""
-    db.table("state").create({"key": str, "value": int}, pk="key")
-    db.table("state").insert({"key": "sequence", "value": 0})
-    db.table("segments").create(
-        {
-            "first_row": int,
-            "n": int,
-            "shard": int,
-            "offset": int,
-            "crc32": int,
-            "digest": bytes,
-            "sequence": int,
-        },
-        pk="first_row",
-    )
-    records = db.table("records").create(
-        {
-            "row": int,
-            "id": str,
-            "split": str,
-            "label": str,
-            "text": str,
-            "extra": str,
-            "text_sha256": bytes,
-            "truncated": int,
-            "build": int,
-            "tombstone": int,
-        },
-        pk="row",
-        not_null={"id", "split", "text", "extra", "text_sha256", "truncated", "build"},
-    )
-    db.execute("CREATE UNIQUE INDEX live_id ON records(id) WHERE tombstone IS NULL")
-    db.execute("CREATE INDEX live_split_label ON records(split, label) WHERE tombstone IS NULL")
-    db.execute("CREATE INDEX tombstones ON records(tombstone) WHERE tombstone IS NOT NULL")
-    records.create_index(["text_sha256"])
-    db.table("indexes").create(
-        {
-            "generation": int,
-            "file": str,
-            "bytes": int,
-            "sha256": str,
-            "ntotal": int,
-            "sequence": int,
-            "factory": str,
-            "recall": float,
-        },
-        pk="generation",
-    )
-    db.table("builds").create(
-        {
-            "build": int,
-            "dataset": str,
-            "dataset_fingerprint": str,
-            "keep_others": int,
-            "next_record": int,
-            "started": str,
-            "finished": str,
-        },
-        pk="build",
-    )
-    db.table("quarantine").create(
-        {"build": int, "position": int, "split": str, "id": str, "error": str}, pk=("build", "position")
-    )
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute("PRAGMA user_version = 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +176,17 @@ class RecordsWriter:
         """Insert the row of a new generation of the index."""
         with self.transaction():
             self._db.table("indexes").insert({**values, "sequence": self._sequence()})
+
+    def put_derived(self, values: Mapping[str, Any]) -> None:
+        """Name the file of a derived thing, in place of the one it had."""
+        with self.transaction():
+            made = {**values, "sequence": self._sequence(), "made": _now()}
+            self._db.table("derived").insert(made, replace=True)
+
+    def drop_derived(self, kind: str, name: str) -> None:
+        """Forget a derived thing."""
+        with self.transaction():
+            self._db.execute("DELETE FROM derived WHERE kind = ? AND name = ?", [kind, name])
 
     def _sequence(self) -> int:
         return int(self._db.execute("SELECT value FROM state WHERE key = 'sequence'").fetchone()[0])

@@ -49,6 +49,11 @@ def sqlite_faults(database: Path) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:
         raise  # a store that is used after it was closed is no damage
+    except UnicodeDecodeError as error:
+        # SQLite's own message about a smashed schema may hold bytes of it.
+        raise StoreDamaged(
+            f"{database} cannot be read: its schema is damaged.", fix=f"embstore verify -s {database.parent}"
+        ) from error
     except sqlite3.DatabaseError as error:
         # The low byte is the primary code; Python 3.10 does not carry it and tells by its message alone.
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF

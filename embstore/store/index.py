@@ -98,6 +98,24 @@ class FlatIndex:
             fetch = min(2 * fetch, available)
         return np.empty(0, dtype=np.int64)
 
+    def nearest(self, queries: Embeddings, k: int) -> tuple[Similarities, Rows]:
+        """Return the positions most similar to each of many queries; ties are in no order.
+
+        Parameters
+        ----------
+        queries : ndarray of shape (n_queries, dim), float32
+            Of unit length.
+        k : int
+            1 to ``ntotal``.
+
+        Returns
+        -------
+        similarities, positions : ndarrays of shape (n_queries, k), float32 and int64
+            Most similar first; position -1 fills the place of an embedding that is not finite.
+        """
+        similarities, positions = self._index.search(queries, k)
+        return similarities, positions
+
     def write(self, file: IO[bytes]) -> tuple[int, str]:
         """Write the structure through a writer that checks and hashes each block.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -184,6 +185,22 @@ class RecordsReader:
         )
         return {row[0]: row[1] for row in self._all(query)}
 
+    def labelled_splits(self) -> list[str]:
+        """Return the splits in which at least one live record has a label, in order of first appearance."""
+        where = "tombstone IS NULL AND label IS NOT NULL"
+        return [
+            row[0]
+            for row in self._all(f"SELECT split FROM records WHERE {where} GROUP BY 1 ORDER BY min(row)")  # noqa: S608
+        ]
+
+    def content_key(self) -> str:
+        """Return a digest that changes with every record that is added, removed or given another label."""
+        segments = self._all("SELECT digest FROM segments ORDER BY first_row")
+        dead = self._all("SELECT count(*), total(row) FROM records WHERE tombstone IS NOT NULL")[0]
+        digest = hashlib.sha256(b"".join(row[0] for row in segments))
+        digest.update(repr(tuple(dead)).encode())
+        return digest.hexdigest()
+
     def truncated(self) -> int:
         """Return how many live records are longer than the encoder reads."""
         return int(self._all("SELECT count(*) FROM records WHERE truncated AND tombstone IS NULL")[0][0])
@@ -213,6 +230,12 @@ class RecordsReader:
         """Return the first quarantined records of a build."""
         query = "SELECT position, split, id, error FROM quarantine WHERE build = ? ORDER BY position LIMIT ?"
         return [dict(row) for row in self._all(query, build, limit)]
+
+    def derived(self, kind: str) -> list[dict[str, Any]]:
+        """Return what the database knows of the derived things of a kind; none in a store of before them."""
+        if not self._all("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'derived'"):
+            return []
+        return [dict(row) for row in self._all("SELECT * FROM derived WHERE kind = ?", kind)]
 
     def problems(self) -> list[str]:
         """Return what SQLite's own check finds wrong with the file."""

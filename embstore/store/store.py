@@ -15,6 +15,7 @@ from embstore.records import Embeddings, Mask, Neighbor, Record, Rows, Similarit
 from embstore.store.home import find_store
 from embstore.store.index import SimilarityIndex, index_or_problem
 from embstore.store.manifest import Manifest, check_same_encoder, read_manifest
+from embstore.store.queries import encode_queries
 from embstore.store.search import check_queries, ranked, search
 from embstore.store.shards import Shards
 from embstore.store.snapshot import RecordsReader, Snapshot
@@ -249,18 +250,11 @@ class Store:
         Raises
         ------
         InvalidInput
-            An empty text, or one that the encoder fails on.
+            An empty or an endless text, or one that the encoder fails on.
         EncoderMismatch
             See `encoder`.
         """
-        for text in texts:
-            if not text.strip():
-                raise InvalidInput("A query text is empty.", fix='embstore neighbors "some text"')
-        encoded = self.encoder.encode(texts)
-        if encoded.errors:
-            position, error = next(iter(encoded.errors.items()))
-            raise InvalidInput(f"The text {texts[position][:40]!r} cannot be embedded: {error}.")
-        return encoded.embeddings
+        return encode_queries(self.encoder, texts).embeddings
 
     @cached_property
     def _index_or_problem(self) -> tuple[SimilarityIndex | None, str]:

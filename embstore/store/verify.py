@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embstore.errors import StoreDamaged
+from embstore.store.derived import FOLDERS, list_derived, read_checked
 from embstore.store.home import find_store
 from embstore.store.index import check_index
 from embstore.store.manifest import read_manifest
@@ -34,7 +35,7 @@ class Verification:
 
 
 def verify_store(store: str | Path | None = None, *, home: str | Path | None = None) -> Verification:
-    """Check manifest, database, every embedding, every record and the index's file.
+    """Check manifest, database, every embedding, every record, the index's file and what is derived.
 
     Parameters
     ----------
@@ -55,6 +56,7 @@ def verify_store(store: str | Path | None = None, *, home: str | Path | None = N
     with RecordsReader(path / "records.db") as reader:
         problems = [f"records.db: {problem}" for problem in reader.problems()]
         snapshot = reader.snapshot()
+        problems += _derived_problems(path, reader)
         problems += [
             f"records.db: the records from row {row} on are not those that were written"
             for row in reader.stale_segments()
@@ -78,3 +80,13 @@ def verify_store(store: str | Path | None = None, *, home: str | Path | None = N
             problems.append(f"{error.what} (search stays exact; embstore build writes it again)")
     n_records = snapshot.n_rows - len(snapshot.dead)
     return Verification(str(path), n_records, len(snapshot.segments), tuple(problems))
+
+
+def _derived_problems(path: Path, reader: RecordsReader) -> list[str]:
+    problems = []
+    for entry in (entry for kind in FOLDERS for entry in list_derived(reader, kind)):
+        try:
+            read_checked(path, entry)
+        except StoreDamaged as error:
+            problems.append(f"{error.what} ({error.fix})")
+    return problems

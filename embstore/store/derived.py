@@ -1,0 +1,130 @@
+"""What is derived from the records and kept beside them, checksummed: heads, the graph."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from embstore.errors import InvalidInput, StoreDamaged
+from embstore.store.snapshot import RecordsReader
+
+#: Kinds of derived things, and the folder of each.
+FOLDERS = {"head": "heads", "graph": "graph"}
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class DerivedEntry:
+    """A derived thing, as the database knows it.
+
+    Parameters
+    ----------
+    kind, name : str
+        What it is; a store has at most one of each name and kind.
+    file, sha256 : str
+        Name and checksum of its file, of ``bytes`` bytes.
+    bytes : int
+        Size of the file.
+    sequence : int
+        The store's commit that brought it.
+    made : str
+        UTC, ISO 8601, milliseconds.
+    facts : dict
+        JSON values that whoever made it keeps beside it.
+    """
+
+    kind: str
+    name: str
+    file: str
+    bytes: int
+    sha256: str
+    sequence: int
+    made: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A derived thing that was read: arrays by name, and the facts beside them."""
+
+    tensors: Tensors
+    facts: dict[str, Any]
+
+
+def list_derived(reader: RecordsReader, kind: str) -> list[DerivedEntry]:
+    """Return the derived things of a kind, oldest first."""
+    found = [DerivedEntry(**{**row, "facts": json.loads(row["facts"])}) for row in reader.derived(kind)]
+    return sorted(found, key=lambda entry: entry.sequence)
+
+
+def read_derived(path: Path, reader: RecordsReader, kind: str, name: str) -> Derived | None:
+    """Return a derived thing of the store at ``path``, or None where it has none of that name.
+
+    Raises
+    ------
+    StoreDamaged
+        Its file is missing or is not the one that was written.
+    """
+    entry = find_derived(reader, kind, name)
+    if entry is None:
+        return None
+    try:
+        content = read_checked(path, entry)
+    except StoreDamaged:
+        # Another process may have put a new one in its place since the database was asked.
+        again = find_derived(reader, kind, name)
+        if again is None or again.file == entry.file:
+            raise
+        entry, content = again, read_checked(path, again)
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise StoreDamaged(f"{path / entry.file} is no safetensors file.", why=str(error)) from error
+    return Derived(tensors, entry.facts)
+
+
+def find_derived(reader: RecordsReader, kind: str, name: str) -> DerivedEntry | None:
+    """Return what the database knows of a derived thing, if it has it."""
+    return next((entry for entry in list_derived(reader, kind) if entry.name == name), None)
+
+
+def read_checked(path: Path, entry: DerivedEntry) -> bytes:
+    """Return the bytes of a derived thing's file once size and checksum agree; raises `StoreDamaged`."""
+    file = path / FOLDERS.get(entry.kind, entry.kind) / entry.file
+    fix = f"embstore fit -s {path}" if entry.kind == "head" else "it is made again when it is next needed"
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise StoreDamaged(f"{file} cannot be read: {error.strerror}.", fix=fix) from error
+    if len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
+        why = f"It has {len(content):,} bytes of {entry.bytes:,}, or another checksum."
+        raise StoreDamaged(f"{file} is not the file that was written.", why=why, fix=fix)
+    return content
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return a name as it is; raises `InvalidInput` where it is not one."""
+    if kind not in FOLDERS or not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} cannot be the name of a {kind}.",
+            why="A name has 1 to 64 letters, digits, '.', '_' and '-', and begins with a letter or digit.",
+            fix="--name logistic",
+        )
+    return name
+
+
+def as_saved(tensors: Tensors) -> dict[str, npt.NDArray[Any]]:
+    """Return arrays as safetensors takes them: C-contiguous, little-endian."""
+    return {name: np.ascontiguousarray(values) for name, values in tensors.items()}

@@ -1,0 +1,44 @@
+"""Texts that are asked about: checked, then embedded by the store's encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from embstore.errors import InvalidInput
+from embstore.records import MAX_CHARACTERS, Encoded, TextEncoder
+
+
+def encode_queries(encoder: TextEncoder, texts: Sequence[str]) -> Encoded:
+    """Embed query texts.
+
+    Parameters
+    ----------
+    encoder : TextEncoder
+        The store's.
+    texts : sequence of str
+        Any number.
+
+    Returns
+    -------
+    Encoded
+        Embeddings of shape (n, dim), float32, in the order of ``texts``; without errors.
+
+    Raises
+    ------
+    InvalidInput
+        A text that is empty or has more than 1,000,000 characters, or one that the encoder fails on.
+    """
+    for text in texts:
+        if not text.strip():
+            raise InvalidInput("A query text is empty.", fix='embstore neighbors "some text"')
+        if len(text) > MAX_CHARACTERS:
+            raise InvalidInput(
+                f"The text {text[:40]!r}... is too long.",
+                why=f"It has {len(text):,} characters; a text has at most {MAX_CHARACTERS:,}.",
+                fix="cut it first: head -c 100000 FILE",
+            )
+    encoded = encoder.encode(texts)
+    if encoded.errors:
+        position, error = next(iter(encoded.errors.items()))
+        raise InvalidInput(f"The text {texts[position][:40]!r} cannot be embedded: {error}.")
+    return encoded

@@ -1,0 +1,97 @@
+"""Derived things are kept whole or not at all, and damage is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embstore.errors import InvalidInput, NotFound, StoreDamaged, StoreLocked
+from embstore.store import Store, verify_store
+from embstore.store.derived import list_derived, read_derived
+from embstore.store.files import writer_lock
+from embstore.store.keeping import drop_derived, write_derived
+from store.building import copy
+from store.test_golden import GOLDEN
+
+TENSORS = {"weights": np.arange(6, dtype=np.float32).reshape(2, 3)}
+FACTS = {"kind": "logistic", "classes": ["größe", "b"]}
+
+
+@pytest.fixture
+def path(small_store: Path, tmp_path: Path) -> Path:
+    return copy(small_store, tmp_path / "s")
+
+
+def read(path: Path, name: str = "one"):
+    with Store.open(path) as store:
+        return read_derived(path, store.reader, "head", name)
+
+
+def test_what_is_kept_is_read_again(path: Path) -> None:
+    write_derived(path, "head", "one", TENSORS, FACTS)
+    found = read(path)
+    assert np.array_equal(found.tensors["weights"], TENSORS["weights"])
+    assert found.facts == FACTS
+
+
+def test_a_new_one_takes_the_place_of_the_old(path: Path) -> None:
+    write_derived(path, "head", "one", TENSORS, FACTS)
+    write_derived(path, "head", "one", {"weights": TENSORS["weights"] + 1}, FACTS)
+    assert read(path).tensors["weights"][0, 0] == 1
+    assert len(list((path / "heads").iterdir())) == 1
+
+
+def test_names_come_in_the_order_in_which_they_were_made(path: Path) -> None:
+    for name in ("b", "a", "b"):
+        write_derived(path, "head", name, {"x": np.random.default_rng(0).random(2)}, {})
+    with Store.open(path) as store:
+        assert [entry.name for entry in list_derived(store.reader, "head")] == ["a", "b"]
+
+
+def test_a_store_of_the_first_version_has_none_and_takes_one(tmp_path: Path) -> None:
+    path = copy(GOLDEN / "v1", tmp_path / "v1")
+    assert read(path) is None
+    write_derived(path, "head", "one", TENSORS, FACTS)
+    assert read(path).facts == FACTS
+    assert verify_store(path).problems == ()
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:-1] + b"?"], ids=["cut", "changed"])
+def test_damage_is_told_by_reading_and_by_verify(path: Path, damage) -> None:
+    write_derived(path, "head", "one", TENSORS, FACTS)
+    (file,) = (path / "heads").iterdir()
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(StoreDamaged, match="embstore fit"):
+        read(path)
+    assert "heads" in verify_store(path).problems[0]
+
+
+def test_a_missing_file_is_damage(path: Path) -> None:
+    write_derived(path, "head", "one", TENSORS, FACTS)
+    next((path / "heads").iterdir()).unlink()
+    with pytest.raises(StoreDamaged):
+        read(path)
+
+
+def test_a_dropped_one_is_gone_with_its_file(path: Path) -> None:
+    write_derived(path, "head", "one", TENSORS, FACTS)
+    drop_derived(path, "head", "one")
+    assert read(path) is None
+    assert not list((path / "heads").iterdir())
+    with pytest.raises(NotFound):
+        drop_derived(path, "head", "one")
+
+
+def test_a_locked_store_keeps_what_it_has(path: Path) -> None:
+    write_derived(path, "head", "one", TENSORS, FACTS)
+    with writer_lock(path), pytest.raises(StoreLocked):
+        write_derived(path, "head", "one", {}, {})
+    assert read(path).facts == FACTS
+
+
+@pytest.mark.parametrize("name", ["", "../evil", "a/b", ".hidden", "x" * 65])
+def test_a_name_that_could_be_a_path_is_refused(path: Path, name: str) -> None:
+    with pytest.raises(InvalidInput):
+        write_derived(path, "head", name, TENSORS, FACTS)
