@@ -20,7 +20,7 @@ import embstore
 from common import reference
 
 # From while the model is loaded to a few windows later, on two cores.
-SECONDS = (6.0, 18.0)
+SECONDS = (5.5, 12.5)
 
 
 def main() -> int:

@@ -14,10 +14,17 @@ if TYPE_CHECKING:
     from embstore.encode import EncoderOptions, TorchEncoder, load_encoder
     from embstore.errors import EmbstoreError
     from embstore.flows.build import BuildReport, build_store
+    from embstore.flows.classifier import Classification, Classifier
+    from embstore.flows.classify import classify_dataset, classify_texts
     from embstore.flows.encoders import stored_encoder
+    from embstore.flows.fit import FitReport, fit_head
+    from embstore.flows.heads import HeadOptions
     from embstore.flows.inspect import StoreInfo, StoreSummary, describe_store, list_stores
     from embstore.flows.neighbors import Neighborhood, find_neighbors, find_neighbors_of_record
-    from embstore.records import Encoded, Neighbor, Record, Rejected, TextEncoder
+    from embstore.flows.tables import check_output, write_rows
+    from embstore.learn.knn import KNNHead
+    from embstore.learn.logistic import LogisticHead
+    from embstore.records import Encoded, Neighbor, Prediction, Record, Rejected, TextEncoder
     from embstore.store import Split, Store, Verification, delete_store, find_store, verify_store
 
 __version__ = "0.1.0"
@@ -29,22 +36,36 @@ _HOMES = {
     "embstore.encode": ("EncoderOptions", "TorchEncoder", "load_encoder"),
     "embstore.errors": ("EmbstoreError",),
     "embstore.flows.build": ("BuildReport", "build_store"),
+    "embstore.flows.classifier": ("Classification", "Classifier"),
+    "embstore.flows.classify": ("classify_dataset", "classify_texts"),
     "embstore.flows.encoders": ("stored_encoder",),
+    "embstore.flows.fit": ("FitReport", "fit_head"),
+    "embstore.flows.heads": ("HeadOptions",),
     "embstore.flows.inspect": ("StoreInfo", "StoreSummary", "describe_store", "list_stores"),
     "embstore.flows.neighbors": ("Neighborhood", "find_neighbors", "find_neighbors_of_record"),
     "embstore.flows.opening": ("Store",),
-    "embstore.records": ("Encoded", "Neighbor", "Record", "Rejected", "TextEncoder"),
+    "embstore.flows.tables": ("check_output", "write_rows"),
+    "embstore.learn.knn": ("KNNHead",),
+    "embstore.learn.logistic": ("LogisticHead",),
+    "embstore.records": ("Encoded", "Neighbor", "Prediction", "Record", "Rejected", "TextEncoder"),
     "embstore.store": ("Split", "Verification", "delete_store", "find_store", "verify_store"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: PLE0604, RUF100
     "BuildReport",
+    "Classification",
+    "Classifier",
     "EmbstoreError",
     "Encoded",
     "EncoderOptions",
+    "FitReport",
+    "HeadOptions",
+    "KNNHead",
+    "LogisticHead",
     "Neighbor",
     "Neighborhood",
+    "Prediction",
     "ReadOptions",
     "Record",
     "Rejected",
@@ -57,16 +78,21 @@ __all__ = [  # noqa: PLE0604, RUF100
     "TorchEncoder",
     "Verification",
     "build_store",
+    "check_output",
+    "classify_dataset",
+    "classify_texts",
     "delete_store",
     "describe_store",
     "find_neighbors",
     "find_neighbors_of_record",
     "find_store",
+    "fit_head",
     "list_stores",
     "load_encoder",
     "open_dataset",
     "stored_encoder",
     "verify_store",
+    "write_rows",
 ]
 
 

@@ -12,16 +12,31 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted([*(ROOT / "embstore").rglob("*.py"), *(ROOT / "cli").rglob("*.py")])
-FLOORS = {"errors": 0, "records": 1, "data": 2, "encode": 2, "store": 2, "flows": 3, "cli": 4}
+FLOORS = {
+    "errors": 0,
+    "records": 1,
+    "data": 2,
+    "encode": 2,
+    "store": 2,
+    "learn": 2,
+    "maps": 2,
+    "flows": 3,
+    "cli": 4,
+}
 DOORS = {
     "faiss": {"embstore/store/index.py"},
-    "sqlite_utils": {"embstore/store/database.py"},
+    "sqlite_utils": {"embstore/store/database.py", "embstore/store/schema.py"},
     "datasets": {"embstore/data/"},
     "pyarrow": {"embstore/data/"},
     "transformers": {"embstore/encode/"},
     "torch": {"embstore/encode/"},
     "tokenizers": {"embstore/encode/"},
-    "safetensors": {"embstore/encode/"},
+    "safetensors": {"embstore/encode/", "embstore/store/derived.py", "embstore/store/keeping.py"},
+    "sklearn": {"embstore/learn/"},
+    "scipy": {"embstore/learn/"},
+    "onnxruntime": {"embstore/encode/onnx_encoder.py", "embstore/encode/onnx_export.py"},
+    "matplotlib": {"embstore/maps/"},
+    "jinja2": {"embstore/maps/"},
     "huggingface_hub": {"embstore/encode/model_files.py", "embstore/data/"},
     "sqlite3": {"embstore/store/"},
     "rich": {"cli/embstore_cli/output.py"},
@@ -122,4 +137,13 @@ def test_help_loads_click_alone() -> None:
 def test_opening_a_store_loads_no_encoder_and_no_writer() -> None:
     packages = loaded("import embstore\nembstore.Store, embstore.find_neighbors_of_record")
     assert "faiss" in packages
-    assert not packages & {"torch", "transformers", "datasets", "sqlite_utils", "pandas", "sklearn"}
+    assert not packages & HEAVY
+
+
+def test_classifying_loads_no_encoder_and_nothing_to_learn_with() -> None:
+    packages = loaded("import embstore\nembstore.Classifier, embstore.classify_texts")
+    assert "faiss" in packages
+    assert not packages & HEAVY
+
+
+HEAVY = {"torch", "transformers", "datasets", "sqlite_utils", "pandas", "sklearn", "scipy"}

@@ -10,7 +10,9 @@ import click
 from embstore import __version__
 from embstore.errors import EmbstoreError
 from embstore_cli.commands.build import build
+from embstore_cli.commands.classify import classify
 from embstore_cli.commands.delete import delete
+from embstore_cli.commands.fit import fit
 from embstore_cli.commands.info import info
 from embstore_cli.commands.list_stores import list_stores
 from embstore_cli.commands.neighbors import neighbors
@@ -26,13 +28,15 @@ def cli() -> None:
     embstore build                       build the sample store
     embstore neighbors "some text"       ask it what is near a text
     embstore build train.csv -s mine     build your own
+    embstore fit                         fit a classifier on its embeddings
+    embstore classify "some text"        ask it for a label
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 done with quarantined records, 4 locked by another writer,
     5 damaged, 6 disk, 7 encoder mismatch, 130 stopped by Ctrl-C.
     """  # noqa: D301 (click reads the backspace character as "keep these lines")
 
 
-for command in (build, neighbors, info, list_stores, verify, delete):
+for command in (build, neighbors, fit, classify, info, list_stores, verify, delete):
     cli.add_command(command)
 
 

@@ -8,6 +8,7 @@ import click
 
 import embstore
 from embstore_cli.options import home_option, json_option, store_option
+from embstore_cli.stdin import texts_of
 
 _COLUMNS = ("rank", "similarity", "label", "split", "id", "text")
 
@@ -42,7 +43,7 @@ def neighbors(
     if record_id is not None:
         answers = [embstore.find_neighbors_of_record(record_id, store, home=home, **filters)]
     else:
-        answers = embstore.find_neighbors(_texts(str(text)), store, home=home, **filters)
+        answers = embstore.find_neighbors(texts_of([str(text)]), store, home=home, **filters)
     if store is None and answers:
         output.print_note(f"Store: {answers[0].store}")
     for note in {answer.note for answer in answers if answer.note}:
@@ -54,20 +55,6 @@ def neighbors(
         if len(answers) > 1:
             output.print_facts([("query", answer.query)])
         output.print_table(_COLUMNS, map(_cells, answer.neighbors), right=_COLUMNS[:2])
-
-
-def _texts(argument: str) -> list[str]:
-    if argument != "-":
-        return [argument]
-    try:
-        with click.open_file("-", encoding="utf-8") as lines:
-            texts = [line.rstrip("\n") for line in lines]
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"Stdin is not UTF-8 ({error.reason}): iconv -f latin1 -t utf-8") from error
-    empty = [number for number, text in enumerate(texts, 1) if not text.strip()]
-    if empty or not texts:
-        raise click.UsageError(f"Line {empty[0] if empty else 1} of stdin is empty; each line is one text.")
-    return texts
 
 
 def _cells(neighbor: embstore.Neighbor) -> tuple[object, ...]:

@@ -1,0 +1,106 @@
+"""Heads on a store: its splits and its graph, led into what learns from arrays."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from embstore.errors import InvalidInput
+from embstore.flows.labelled import LabelledSplit
+from embstore.learn.knn import MOST_NEIGHBORS, KNNHead
+from embstore.learn.logistic import LogisticHead
+from embstore.records import Rows, Similarities
+from embstore.store import Store
+from embstore.store.graph import graph_of
+
+HEADS = ("knn", "logistic")
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """How heads are fitted; None chooses on held-out data.
+
+    Parameters
+    ----------
+    k : int, optional
+        Neighbors that vote.
+    weighting : {'auto', 'uniform', 'similarity'}
+        Of the votes.
+    balanced : bool
+        Weigh each class of the logistic head by the inverse of its frequency.
+    seed : int
+        Shuffles the folds where there is no validation split.
+    """
+
+    k: int | None = None
+    weighting: str = "auto"
+    balanced: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """A head that was fitted on a split of a store.
+
+    Parameters
+    ----------
+    name : {'knn', 'logistic'}
+        Kind of the head.
+    head : KNNHead or LogisticHead
+        The estimator.
+    tuned_on : str
+        What its settings were chosen on and its probabilities calibrated on.
+    seconds : float
+        Wall time of the fit, choice of settings included.
+    """
+
+    name: str
+    head: KNNHead | LogisticHead
+    tuned_on: str
+    seconds: float
+
+
+def fit_on(
+    store: Store,
+    name: str,
+    train: LabelledSplit,
+    validation: LabelledSplit | None,
+    options: HeadOptions,
+) -> FittedHead:
+    """Fit a head on the training records.
+
+    Raises
+    ------
+    InvalidInput
+        There is no such head, or an option that cannot be.
+    """
+    begun = time.perf_counter()
+    labels = np.array(train.labels)
+    head: KNNHead | LogisticHead
+    if name == "knn":
+        knn = KNNHead(k=options.k, weighting=options.weighting)
+        knn.fit(train.embeddings, labels, neighbors=_neighbors(store, train, options.k))
+        knn.scorer_ = replace(knn.scorer_, rows=train.rows)
+        head, tuned_on = knn, f"leave-one-out of {train.name}"
+    elif name == "logistic":
+        weights = "balanced" if options.balanced else None
+        logistic = LogisticHead(class_weight=weights, random_state=options.seed)
+        held = None if validation is None else (validation.embeddings, np.array(validation.labels))
+        head = logistic.fit(train.embeddings, labels, validation=held)
+        tuned_on = validation.name if validation else f"cross-validation of {train.name}"
+    else:
+        raise InvalidInput(f"There is no head {name!r}.", why=f"Known: {', '.join(HEADS)}.", fix="--head knn")
+    return FittedHead(name, head, tuned_on, time.perf_counter() - begun)
+
+
+def _neighbors(store: Store, train: LabelledSplit, k: int | None) -> tuple[Similarities, Rows] | None:
+    """Return the nearest others of each training record from the graph, where that has them and no more."""
+    split = store.rows(split=train.name)
+    wanted = min(k or MOST_NEIGHBORS, len(train) - 1)
+    if len(split) != len(train) or not 1 <= wanted <= MOST_NEIGHBORS:
+        # Records without a label, or held out, are in the graph too.
+        return None
+    similarities, rows = graph_of(store).within(train.rows, splits=[train.name], k=wanted)
+    return similarities, np.searchsorted(train.rows, rows)

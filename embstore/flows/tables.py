@@ -1,0 +1,109 @@
+"""Answers written to a file, row by row: CSV or JSON Lines, complete or not there."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from embstore.errors import DiskFailure, InvalidInput
+
+#: What a spreadsheet would run as a formula.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+SUFFIXES = (".csv", ".jsonl")
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Refuse a file that cannot be written, before any work is done.
+
+    Raises
+    ------
+    InvalidInput
+        Its suffix is none of ``.csv`` and ``.jsonl``, its folder does not exist, or it exists and may not be
+        overwritten.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InvalidInput(
+            f"{path} has no format that can be written.",
+            why=f"Its suffix is {path.suffix or 'missing'}; known are {' and '.join(SUFFIXES)}.",
+            fix=f"--output {path.with_suffix('.jsonl')}",
+        )
+    if not path.parent.is_dir():
+        raise InvalidInput(f"There is no folder {path.parent}.", fix=f"mkdir -p {path.parent}")
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder.", fix=f"--output {path / 'answers.jsonl'}")
+    if path.exists() and not overwrite:
+        raise InvalidInput(f"{path} exists already.", fix="--overwrite, or another --output")
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, raw: bool = False) -> int:
+    """Write rows of the same keys to a CSV or JSON Lines file; return how many.
+
+    Parameters
+    ----------
+    path : Path
+        Suffix ``.csv`` or ``.jsonl``. Appears once all rows are written; an older file stays until then.
+    rows : iterable of mappings
+        JSON values; all with the keys of the first.
+    raw : bool
+        Leave CSV cells that a spreadsheet would run as a formula as they are, instead of putting an
+        apostrophe before them.
+
+    Raises
+    ------
+    DiskFailure
+        The disk is full or refuses; ``path`` is as it was.
+    """
+    with _complete(path) as file:
+        if path.suffix.lower() == ".jsonl":
+            return _write_lines(file, rows)
+        return _write_csv(file, rows, raw=raw)
+
+
+def _write_lines(file: IO[str], rows: Iterable[Mapping[str, Any]]) -> int:
+    n = 0
+    for row in rows:
+        file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+        n += 1
+    return n
+
+
+def _write_csv(file: IO[str], rows: Iterable[Mapping[str, Any]], *, raw: bool) -> int:
+    writer = None
+    n = 0
+    for row in rows:
+        if writer is None:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+        writer.writerow({key: _cell(value, raw=raw) for key, value in row.items()})
+        n += 1
+    return n
+
+
+def _cell(value: Any, *, raw: bool) -> Any:
+    if isinstance(value, list | dict):
+        value = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and value.startswith(_FORMULAS) and not raw:
+        return f"'{value}"
+    return value
+
+
+@contextmanager
+def _complete(path: Path) -> Iterator[IO[str]]:
+    """Open a file beside ``path`` that takes its name once the block has ended well."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        try:
+            # newline="" is what the csv module asks for; JSON escapes the line breaks of a text itself.
+            with unfinished.open("w", encoding="utf-8", newline="") as file:
+                yield file
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise DiskFailure(
+            f"Writing to {path} failed: {error.strerror}.", fix=f"df -h {path.parent}"
+        ) from error

@@ -1,0 +1,202 @@
+"""Fit and classify through the public names, on a store built by a real transformer."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import embstore
+from embstore.errors import EncoderMismatch, InvalidData, InvalidInput, NotFound
+from embstore.store.derived import read_derived
+from embstore.store.keeping import write_derived
+
+WORDS = {"sad": ["sad", "late", "why"], "happy": ["happy", "so", "feel"]}
+
+
+def rows(n: int = 40) -> list[dict[str, str | None]]:
+    generator = np.random.default_rng(0)
+    found: list[dict[str, str | None]] = []
+    for i in range(n):
+        label = "sad" if i % 2 else "happy"
+        split = "validation" if i % 5 == 0 else "train"
+        text = " ".join(generator.choice([*WORDS[label] * 3, "the", "train", "cat"], 6))
+        found.append({"id": f"{i}", "split": split, "label": label, "text": f"{text} {i}"})
+    return found
+
+
+def build(tmp_path: Path, model: Path, records: list[dict[str, str | None]], name: str = "mine") -> None:
+    path = tmp_path / f"{name}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in records))
+    embstore.build_store(path, name, encoder=str(model))
+
+
+@pytest.fixture
+def store(tmp_path: Path, tiny_bert: Path) -> str:
+    build(tmp_path, tiny_bert, rows())
+    return "mine"
+
+
+@pytest.mark.parametrize("head", ["logistic", "knn"])
+def test_a_fitted_head_classifies_as_its_estimator(store: str, head: str) -> None:
+    report = embstore.fit_head(store, head=head, precision=0.0)
+    assert report.labels == ["happy", "sad"]
+    with embstore.Store.open(store) as opened:
+        train = opened.split("train")
+        estimator = embstore.KNNHead() if head == "knn" else embstore.LogisticHead()
+        options = {} if head == "knn" else {"validation": labelled(opened.split("validation"))}
+        estimator.fit(train.embeddings, np.array(train.labels), **options)
+        texts = [str(row["text"]) for row in rows(9)]
+        wanted = estimator.predict_proba(opened.embed(texts)).max(axis=1)
+    answers = embstore.classify_texts(texts, store)
+    # float32 embeddings of other batches.
+    np.testing.assert_allclose([one.prediction.probability for one in answers], wanted, atol=2e-3)
+    assert not any(one.prediction.abstain for one in answers)
+
+
+def labelled(split: embstore.Split) -> tuple[np.ndarray, np.ndarray]:
+    return split.embeddings, np.array(split.labels)
+
+
+def test_evidence_are_the_nearest_training_texts_of_the_predicted_label(store: str) -> None:
+    embstore.fit_head(store)
+    (answer,) = embstore.classify_texts(["sad why late"], store, evidence=4)
+    with embstore.Store.open(store) as opened:
+        label = answer.prediction.label
+        wanted = opened.neighbors("sad why late", 4, split="train", label=label)
+    assert answer.evidence == wanted
+
+
+def test_the_head_fitted_last_answers_unless_one_is_named(store: str) -> None:
+    for head in ("knn", "logistic"):
+        embstore.fit_head(store, head=head)
+    assert embstore.classify_texts(["sad"], store)[0].head == "logistic"
+    assert embstore.classify_texts(["sad"], store, head="knn")[0].head == "knn"
+
+
+def test_a_threshold_that_is_out_of_reach_abstains_and_says_so(tmp_path: Path, tiny_bert: Path) -> None:
+    records = rows()
+    for i, row in enumerate(records):
+        row["label"] = "ab"[(i // 2) % 2]
+    build(tmp_path, tiny_bert, records)
+    report = embstore.fit_head("mine", precision=1.0)
+    assert report.note
+    assert embstore.classify_texts(["sad"], "mine")[0].prediction.abstain
+
+
+def test_a_store_that_changed_since_is_noted(tmp_path: Path, tiny_bert: Path, store: str) -> None:
+    embstore.fit_head(store)
+    assert embstore.classify_texts(["sad"], store)[0].note == ""
+    changed = rows()
+    changed[1]["label"] = "happy"
+    build(tmp_path, tiny_bert, changed)
+    assert "embstore fit" in embstore.classify_texts(["sad"], store)[0].note
+
+
+def test_a_head_of_another_encoder_is_refused(store: str) -> None:
+    embstore.fit_head(store)
+    with embstore.Store.open(store) as opened:
+        kept = read_derived(opened.path, opened.reader, "head", "logistic")
+        assert kept is not None
+        write_derived(opened.path, "head", "logistic", kept.tensors, {**kept.facts, "fingerprint": "0" * 64})
+    with pytest.raises(EncoderMismatch, match="embstore fit"):
+        embstore.classify_texts(["sad"], store)
+
+
+def test_a_store_without_heads_says_how_to_fit_one(store: str) -> None:
+    with pytest.raises(NotFound, match="embstore fit -s mine"):
+        embstore.classify_texts(["sad"], store)
+    embstore.fit_head(store)
+    with pytest.raises(NotFound, match=r"It has: logistic"):
+        embstore.classify_texts(["sad"], store, head="other")
+
+
+@pytest.mark.parametrize("text", ["", "  ", "x" * 1_000_001], ids=["empty", "blank", "endless"])
+def test_a_text_that_is_none_is_refused(store: str, text: str) -> None:
+    embstore.fit_head(store)
+    with pytest.raises(InvalidInput):
+        embstore.classify_texts([text], store)
+
+
+def test_one_string_is_refused(store: str) -> None:
+    embstore.fit_head(store)
+    with pytest.raises(InvalidInput, match=r"\[text\]"):
+        embstore.classify_texts("sad", store)
+
+
+def test_one_label_only_is_refused(tmp_path: Path, tiny_bert: Path) -> None:
+    build(tmp_path, tiny_bert, [{**row, "label": "sad"} for row in rows()])
+    with pytest.raises(InvalidData, match="one label only: 'sad'"):
+        embstore.fit_head("mine")
+
+
+def test_no_labels_at_all_are_told_and_neighbors_still_work(tmp_path: Path, tiny_bert: Path) -> None:
+    build(tmp_path, tiny_bert, [{**row, "label": None} for row in rows()])
+    with pytest.raises(InvalidData, match="--label-column"):
+        embstore.fit_head("mine")
+    assert embstore.find_neighbors(["sad"], "mine", k=2)[0].neighbors
+
+
+def test_a_split_without_labels_is_named(tmp_path: Path, tiny_bert: Path) -> None:
+    records = [{**row, "label": None if row["split"] == "train" else row["label"]} for row in rows()]
+    build(tmp_path, tiny_bert, records)
+    with pytest.raises(InvalidData, match=r"split train(.|\n)*validation"):
+        embstore.fit_head("mine")
+
+
+@pytest.mark.parametrize("head", ["logistic", "knn"])
+def test_records_without_a_label_are_left_out_and_counted(tmp_path: Path, tiny_bert: Path, head: str) -> None:
+    records = rows()
+    records[1]["label"] = records[2]["label"] = None
+    build(tmp_path, tiny_bert, records)
+    report = embstore.fit_head("mine", head=head)
+    assert (report.records, report.unlabelled) == (30, 2)
+
+
+def test_more_neighbors_than_records_are_refused(store: str) -> None:
+    with pytest.raises(InvalidInput, match=r"99 neighbors(.|\n)*1 to 31"):
+        embstore.fit_head(store, head="knn", options=embstore.HeadOptions(k=99))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_dataset_is_classified_into_a_file(tmp_path: Path, store: str, suffix: str) -> None:
+    embstore.fit_head(store)
+    source = tmp_path / "new.csv"
+    source.write_text('text,label\n"=1+1 sad",sad\n   ,sad\nso happy,happy\n')
+    output = tmp_path / f"answers.{suffix}"
+    n = embstore.write_rows(output, embstore.classify_dataset(source, store))
+    with output.open(newline="") as file:
+        found = list(csv.DictReader(file)) if suffix == "csv" else [json.loads(line) for line in file]
+    assert n == len(found) == 3
+    assert [bool(row["error"]) for row in found] == [False, True, False]
+    assert found[2]["given"] == "happy"
+    assert found[0]["text"] == ("'=1+1 sad" if suffix == "csv" else "=1+1 sad")
+
+
+def test_an_output_that_exists_or_has_no_format_is_refused(tmp_path: Path) -> None:
+    existing = tmp_path / "a.csv"
+    existing.write_text("mine")
+    with pytest.raises(InvalidInput, match="--overwrite"):
+        embstore.check_output(existing, overwrite=False)
+    embstore.check_output(existing, overwrite=True)
+    with pytest.raises(InvalidInput, match=r"\.jsonl"):
+        embstore.check_output(tmp_path / "a.xlsx", overwrite=False)
+    with pytest.raises(InvalidInput, match="mkdir"):
+        embstore.check_output(tmp_path / "no" / "a.csv", overwrite=False)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    existing = tmp_path / "a.jsonl"
+    existing.write_text("mine")
+
+    def broken():
+        yield {"a": 1}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embstore.write_rows(existing, broken())
+    assert existing.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [existing]
