@@ -19,8 +19,11 @@ REFERENCE_DATA = Path(
 
 @pytest.fixture(autouse=True)
 def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep every test away from the user's stores."""
+    """Keep every test away from the user's stores and cache."""
     monkeypatch.setenv("EMBSTORE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("EMBSTORE_CACHE", str(tmp_path / "cache"))
+    # No test leaves an export running behind it; those of the export switch it on.
+    monkeypatch.setenv("EMBSTORE_ONNX", "off")
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,7 @@ DOORS = {
     "sklearn": {"embstore/learn/"},
     "scipy": {"embstore/learn/"},
     "onnxruntime": {"embstore/encode/onnx_encoder.py", "embstore/encode/onnx_export.py"},
+    "onnx": set(),
     "matplotlib": {"embstore/maps/"},
     "jinja2": {"embstore/maps/"},
     "huggingface_hub": {"embstore/encode/model_files.py", "embstore/data/"},
@@ -146,4 +147,4 @@ def test_classifying_loads_no_encoder_and_nothing_to_learn_with() -> None:
     assert not packages & HEAVY
 
 
-HEAVY = {"torch", "transformers", "datasets", "sqlite_utils", "pandas", "sklearn", "scipy"}
+HEAVY = {"torch", "transformers", "datasets", "sqlite_utils", "pandas", "sklearn", "scipy", "onnx"}

@@ -51,6 +51,12 @@ class TextTokenizer:
         self._prompt = prompt
         self._lower_case = lower_case
 
+    def as_json(self) -> str:
+        """Return the pipeline as JSON, as it was before a maximum length was set."""
+        copy = Tokenizer.from_str(self._pipeline.to_str())
+        copy.no_truncation()
+        return copy.to_str()
+
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Return the token ids of each text, in order.
 

@@ -53,7 +53,7 @@ class TorchEncoder:
         config: EncoderConfig,
         token_budget: int | None = None,
     ) -> None:
-        self._model = model
+        self.model = model
         self._tokenizer = tokenizer
         self._settled = config
         self._token_budget = token_budget or TOKEN_BUDGETS.get(model.device.type, 8192)
@@ -61,7 +61,7 @@ class TorchEncoder:
     @property
     def dim(self) -> int:
         """Length of an embedding, in floats."""
-        return int(self._model.config.hidden_size)
+        return int(self.model.config.hidden_size)
 
     @property
     def fingerprint(self) -> str:
@@ -72,6 +72,15 @@ class TorchEncoder:
     def config(self) -> Mapping[str, Any]:
         """JSON values from which the same encoder can be loaded again."""
         return self._settled.as_json()
+
+    @property
+    def padding(self) -> int:
+        """Token id that fills the end of a shorter text."""
+        return max(0, int(getattr(self.model.config, "pad_token_id", None) or 0))
+
+    def tokenizer_json(self) -> str:
+        """Return the tokenizer as the library ``tokenizers`` reads it, without truncation."""
+        return self._tokenizer.as_json()
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids that the model reads of each text, special tokens included, without padding."""
@@ -139,7 +148,7 @@ class TorchEncoder:
             n_texts,
             self._token_budget,
         )
-        if self._model.device.type == "cuda":
+        if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
 
     @torch.inference_mode()
@@ -148,10 +157,11 @@ class TorchEncoder:
         mask = None
         if any(len(one) != width for one in ids):
             mask = torch.tensor([[1] * len(one) + [0] * (width - len(one)) for one in ids])
-            mask = mask.to(self._model.device)
-        padding = max(0, int(getattr(self._model.config, "pad_token_id", None) or 0))
-        padded = torch.tensor([one + [padding] * (width - len(one)) for one in ids]).to(self._model.device)
-        states = self._model(input_ids=padded, attention_mask=mask).last_hidden_state
+            mask = mask.to(self.model.device)
+        padded = torch.tensor([one + [self.padding] * (width - len(one)) for one in ids]).to(
+            self.model.device
+        )
+        states = self.model(input_ids=padded, attention_mask=mask).last_hidden_state
         pooled = pool(states, mask, self._settled.pooling, normalize=self._settled.normalize)
         embeddings: Embeddings = pooled.cpu().numpy()
         return embeddings

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from embstore.data import ReadOptions, TextDataset, open_dataset
+from embstore.encode.onnx_cache import start_export
 from embstore.errors import Interrupted, InvalidData, InvalidInput, InvalidModel
 from embstore.flows.encoders import EncoderChoice, encoder_for
 from embstore.records import Encoded, Record, Rejected, TextEncoder
@@ -155,7 +156,10 @@ def build_store(
                 f"Stopped: {counts.done:,} records of {source.name} are committed in {path}.",
                 fix="run the same command again: it goes on where it stopped",
             ) from error
-        return _report(writer.reader, str(path), source.name, chosen.dim, counts, removed, begun)
+        report = _report(writer.reader, str(path), source.name, chosen.dim, counts, removed, begun)
+    # Behind the build's back, so that the first query need not wait for torch.
+    start_export(chosen.config, chosen.fingerprint)
+    return report
 
 
 def _fill(

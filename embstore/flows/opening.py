@@ -6,15 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import embstore
+from embstore.encode.onnx_cache import start_export, switched_on
+from embstore.encode.onnx_encoder import load_exported
 from embstore.records import TextEncoder
 from embstore.store import Store
 
 
-def _stored_encoder(config: Mapping[str, Any]) -> TextEncoder:
+def _query_encoder(config: Mapping[str, Any], fingerprint: str) -> TextEncoder:
+    """Return the exported encoder where there is one that agreed with torch, else torch's."""
+    exported = load_exported(fingerprint) if switched_on() else None
+    if exported is not None:
+        return exported
     # Through the package's lazy names: a store is read without importing torch.
     encoder: TextEncoder = embstore.stored_encoder(config)
+    if encoder.fingerprint == fingerprint:
+        start_export(config, fingerprint)
     return encoder
 
 
 # The wings do not know each other; here, one floor up, they meet.
-Store.load_encoder = staticmethod(_stored_encoder)
+Store.load_encoder = staticmethod(_query_encoder)

@@ -31,9 +31,10 @@ class Store:
     Made by `Store.open`; close it, or use it in a ``with`` statement.
     """
 
-    #: How a store that was opened without an encoder gets its own: set by `embstore.flows.encoders`, so that
+    #: How a store that was opened without an encoder gets its own, from config and fingerprint: set by
+    #: `embstore.flows.opening`, so that
     #: this wing imports no encoder and a store opens without one.
-    load_encoder: ClassVar[Callable[[Mapping[str, Any]], TextEncoder] | None] = None
+    load_encoder: ClassVar[Callable[[Mapping[str, Any], str], TextEncoder] | None] = None
 
     def __init__(self, path: Path, manifest: Manifest, reader: RecordsReader) -> None:
         self.path = path
@@ -121,7 +122,7 @@ class Store:
                     f"The store {self.name} was opened without an encoder.",
                     fix="Store.open(name, encoder=...)",
                 )
-            encoder = Store.load_encoder(self.manifest.encoder)
+            encoder = Store.load_encoder(self.manifest.encoder, self.manifest.fingerprint)
             check_same_encoder(self.name, self.manifest, encoder)
             self._encoder = encoder
         return self._encoder

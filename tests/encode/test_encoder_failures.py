@@ -50,10 +50,10 @@ def angry(tiny_bert: Path) -> int:
 @pytest.fixture
 def break_model(encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch) -> Break:
     """Put a function between the encoder and its model."""
-    forward = encoder._model.forward
+    forward = encoder.model.forward
 
     def replace(broken: Forward) -> None:
-        monkeypatch.setattr(encoder._model, "forward", lambda **named: broken(forward, **named))
+        monkeypatch.setattr(encoder.model, "forward", lambda **named: broken(forward, **named))
 
     return replace
 

@@ -194,5 +194,5 @@ class NoPadding:
 def test_a_model_without_a_padding_token_is_padded_with_zeros(tiny_bert: Path) -> None:
     encoder, texts = load(tiny_bert), ["a cat", "a cat sat on a mat"]
     expected = encoder.encode(texts).embeddings
-    encoder._model.config = NoPadding(encoder._model.config)
+    encoder.model.config = NoPadding(encoder.model.config)
     np.testing.assert_array_equal(encoder.encode(texts).embeddings, expected)

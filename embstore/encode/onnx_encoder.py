@@ -1,0 +1,154 @@
+"""An exported encoder, run by ONNX Runtime: what a query pays for instead of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from tokenizers import Tokenizer
+
+from embstore.encode.batches import plan_batches
+from embstore.encode.onnx_cache import usable_export
+from embstore.encode.tokens import TextTokenizer
+from embstore.errors import InvalidInput
+from embstore.records import Embeddings, Encoded
+
+# Padded tokens of one batch, and texts sorted by length together.
+_TOKEN_BUDGET = 1536
+_SLICE_SIZE = 2048
+# Errors and nothing less: a query's stderr is for the user.
+_QUIET = 3
+_FAILURES = (
+    onnxruntime.capi.onnxruntime_pybind11_state.Fail,
+    onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument,
+    onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException,
+)
+
+
+class OnnxEncoder:
+    """The encoder of a store, exported to ONNX; gives the embeddings of torch within 1e-4.
+
+    Made by `load_exported`. The model's own files are not needed any more: the fingerprint of the export is
+    theirs.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        ``input_ids`` and ``attention_mask`` in, token states out.
+    tokenizer : TextTokenizer
+        Cuts texts at the encoder's maximum length.
+    settings : mapping
+        What stands beside the export: fingerprint, dim, padding and config.
+    """
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, tokenizer: TextTokenizer, settings: Mapping[str, Any]
+    ) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+        self._settings = settings
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding, in floats."""
+        return int(self._settings["dim"])
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, 64 hex digits, of all that changes an embedding."""
+        return str(self._settings["fingerprint"])
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """JSON values from which the same encoder can be loaded again."""
+        config: Mapping[str, Any] = self._settings["config"]
+        return config
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Embed texts; see `TorchEncoder.encode`, whose answer it gives.
+
+        Raises
+        ------
+        InvalidInput
+            A single string where a sequence is due, or a text that UTF-8 cannot encode.
+        """
+        if isinstance(texts, str):
+            raise InvalidInput("encode takes a sequence of texts, and got one str.", fix="encode([text])")
+        embeddings = np.zeros((len(texts), self.dim), dtype=np.float32)
+        truncated = np.zeros(len(texts), dtype=np.bool_)
+        errors: dict[int, str] = {}
+        for start in range(0, len(texts), _SLICE_SIZE):
+            tokens = self._tokenizer.tokenize(texts[start : start + _SLICE_SIZE])
+            truncated[start : start + len(tokens.ids)] = tokens.truncated
+            for batch in plan_batches([len(one) for one in tokens.ids], _TOKEN_BUDGET):
+                ids = [tokens.ids[position] for position in batch]
+                self._fill(embeddings, ids, (start + batch).tolist(), errors)
+        for row in np.flatnonzero(~(np.isfinite(embeddings).all(axis=1) & embeddings.any(axis=1))).tolist():
+            errors.setdefault(row, "the model returned zeros, NaN or infinity")
+        return Encoded(embeddings, truncated, errors)
+
+    def _fill(self, out: Embeddings, ids: list[list[int]], rows: list[int], errors: dict[int, str]) -> None:
+        """Embed a batch, or where it fails each text alone, and note which of them fail."""
+        try:
+            out[rows] = self._forward(ids)
+        except _FAILURES as error:
+            if len(ids) == 1:
+                errors[rows[0]] = f"the model failed: {str(error).splitlines()[0]}"
+                return
+            for one, row in zip(ids, rows, strict=True):
+                self._fill(out, [one], [row], errors)
+
+    def _forward(self, ids: list[list[int]]) -> Embeddings:
+        width = max(len(one) for one in ids)
+        padded = np.full((len(ids), width), self._settings["padding"], dtype=np.int64)
+        mask = np.zeros((len(ids), width), dtype=np.int64)
+        for place, one in enumerate(ids):
+            padded[place, : len(one)] = one
+            mask[place, : len(one)] = 1
+        (states,) = self._session.run(None, {"input_ids": padded, "attention_mask": mask})
+        return pool_states(states, mask, self.config["pooling"], normalize=self.config["normalize"])
+
+
+def load_exported(fingerprint: str) -> OnnxEncoder | None:
+    """Return the exported encoder of a fingerprint, or None where there is none to be used."""
+    found = usable_export(fingerprint)
+    if found is None:
+        return None
+    settings, model, tokenizer = found
+    config = settings["config"]
+    cutter = TextTokenizer(
+        Tokenizer.from_str(tokenizer.decode("utf-8")),
+        max_length=config["max_length"],
+        prompt=config["prompt"],
+        lower_case=config["lower_case"],
+    )
+    try:
+        return OnnxEncoder(open_session(model), cutter, settings)
+    except _FAILURES:
+        # Made by another version of ONNX Runtime, for one: torch answers.
+        return None
+
+
+def open_session(model: bytes) -> onnxruntime.InferenceSession:
+    """Open an exported model, which was optimized when it was saved."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _QUIET
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def pool_states(
+    states: npt.NDArray[np.float32], mask: npt.NDArray[np.int64], pooling: str, *, normalize: bool
+) -> Embeddings:
+    """Reduce token states (n, n_tokens, dim) to embeddings (n, dim), float32, as torch's `pool` does."""
+    if pooling == "cls":
+        pooled = states[:, 0]
+    else:
+        weights = mask[:, :, np.newaxis].astype(np.float32)
+        pooled = (states * weights).sum(axis=1) / weights.sum(axis=1)
+    if normalize:
+        pooled = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
+    return np.asarray(pooled, dtype=np.float32)
