@@ -1,7 +1,7 @@
-"""Cold start: whole commands in fresh processes beside a script that does the same with sentence-transformers.
+"""Cold start: whole commands in fresh processes beside a script that uses sentence-transformers.
 
-The emotion store is taken from ``--home`` or built; the peer's embeddings are computed once and saved, so that
-only the query is timed. Also prints the warm time of one short text through the Python API.
+The emotion store is taken from ``--home`` or built; the peer's embeddings are computed once and saved, so
+that only the query is timed. Also prints the warm time of one short text through the Python API.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def main() -> None:
             arguments.rounds,
         )
         print(machine())
-        for name, values in seconds.items():
-            values = sorted(values)
+        for name, taken in seconds.items():
+            values = sorted(taken)
             print(f"{name:<24}{statistics.median(values):>8.3f} s   ({values[0]:.3f} to {values[-1]:.3f})")
         for name in ("neighbors", "classify"):
             median, least, most = ratio(seconds[name], seconds["sentence-transformers"])

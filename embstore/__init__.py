@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from embstore.flows.build import BuildReport, build_store
     from embstore.flows.classifier import Classification, Classifier
     from embstore.flows.classify import classify_dataset, classify_texts
+    from embstore.flows.compare import CompareOptions, Comparison, compare_methods
     from embstore.flows.encoders import stored_encoder
     from embstore.flows.fit import FitReport, fit_head
     from embstore.flows.heads import HeadOptions
@@ -38,6 +39,7 @@ _HOMES = {
     "embstore.flows.build": ("BuildReport", "build_store"),
     "embstore.flows.classifier": ("Classification", "Classifier"),
     "embstore.flows.classify": ("classify_dataset", "classify_texts"),
+    "embstore.flows.compare": ("CompareOptions", "Comparison", "compare_methods"),
     "embstore.flows.encoders": ("stored_encoder",),
     "embstore.flows.fit": ("FitReport", "fit_head"),
     "embstore.flows.heads": ("HeadOptions",),
@@ -56,6 +58,8 @@ __all__ = [  # noqa: PLE0604, RUF100
     "BuildReport",
     "Classification",
     "Classifier",
+    "CompareOptions",
+    "Comparison",
     "EmbstoreError",
     "Encoded",
     "EncoderOptions",
@@ -81,6 +85,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "check_output",
     "classify_dataset",
     "classify_texts",
+    "compare_methods",
     "delete_store",
     "describe_store",
     "find_neighbors",

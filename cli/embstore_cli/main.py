@@ -11,6 +11,7 @@ from embstore import __version__
 from embstore.errors import EmbstoreError
 from embstore_cli.commands.build import build
 from embstore_cli.commands.classify import classify
+from embstore_cli.commands.compare import compare
 from embstore_cli.commands.delete import delete
 from embstore_cli.commands.fit import fit
 from embstore_cli.commands.info import info
@@ -30,13 +31,14 @@ def cli() -> None:
     embstore build train.csv -s mine     build your own
     embstore fit                         fit a classifier on its embeddings
     embstore classify "some text"        ask it for a label
+    embstore compare                     weigh heads: is frozen good enough?
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 done with quarantined records, 4 locked by another writer,
     5 damaged, 6 disk, 7 encoder mismatch, 130 stopped by Ctrl-C.
     """  # noqa: D301 (click reads the backspace character as "keep these lines")
 
 
-for command in (build, neighbors, fit, classify, info, list_stores, verify, delete):
+for command in (build, neighbors, fit, classify, compare, info, list_stores, verify, delete):
     cli.add_command(command)
 
 

@@ -1,0 +1,239 @@
+"""Compare: is a frozen encoder with a cheap head good enough, or must it be fine-tuned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import embstore
+import embstore.flows.opening  # (a store opened here can load its encoder)
+from embstore.errors import InvalidData, NotFound
+from embstore.flows.curve import Progress, default_shots, learning_curve
+from embstore.flows.heads import HEADS, HeadOptions
+from embstore.flows.labelled import (
+    evaluated_name,
+    labelled_split,
+    training_split,
+    validation_split,
+)
+from embstore.flows.outcomes import Outcome, Task, changed_sides, dummy, head_outcome, judged, latency
+from embstore.learn.duplicates import leaked, repeated
+from embstore.learn.metrics import Score, compare_pair
+from embstore.learn.sampling import hold_out
+from embstore.learn.verdict import WORTH, Verdict, judge
+from embstore.store import Store
+
+# Share of train that is held out where there is no other split to judge by.
+_HELD_OUT = 0.2
+# Texts that latency and encoding are timed on.
+_TIMED = 64
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What is compared, and how.
+
+    Parameters
+    ----------
+    train : str
+        Split to learn from.
+    on : str, optional
+        Split to judge by; ``test`` by default, else ``validation``, else a fifth of train.
+    heads : HeadOptions
+        Settings of the heads.
+    shots : sequence of int
+        Labels a class of a learning curve; empty for none.
+    curve : bool
+        Draw the curve at 8, 16, 32... labels a class.
+    seeds : int
+        Samples of each size of the curve.
+    protocol : {'mteb', 'setfit'}
+        How the few labels are drawn.
+    worth : float
+        Least gain in accuracy that is worth fine-tuning.
+    seed : int
+        Of folds, held-out texts and intervals.
+    """
+
+    train: str = "train"
+    on: str | None = None
+    heads: HeadOptions = field(default_factory=HeadOptions)
+    shots: Sequence[int] = ()
+    curve: bool = False
+    seeds: int = 5
+    protocol: str = "mteb"
+    worth: float = WORTH
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods side by side on the same texts.
+
+    Parameters
+    ----------
+    content : dict
+        JSON values: splits, methods with scores and intervals, pairs, curve, costs, verdict.
+    verdict : Verdict
+        The last sentence.
+    notes : list of str
+        What a person should know about the data.
+    """
+
+    content: dict[str, Any]
+    verdict: Verdict
+    notes: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {**self.content, "notes": self.notes, "verdict": self.verdict.as_json()}
+
+
+def compare_methods(
+    store: str | Path | None = None,
+    *,
+    home: str | Path | None = None,
+    options: CompareOptions | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compare the most frequent label, a kNN head and a logistic head on the same splits.
+
+    Parameters
+    ----------
+    store, home
+        See `Store.open`.
+    options : CompareOptions, optional
+        What is compared, and how.
+    progress : callable, optional
+        Called with the fits of the learning curve that are done, and their total.
+
+    Raises
+    ------
+    NotFound
+        No such store or split.
+    InvalidData
+        A split has no labels, or train one only.
+    InvalidInput
+        A setting that cannot be.
+    """
+    chosen = options or CompareOptions()
+    with Store.open(store, home=home) as opened:
+        begun = time.perf_counter()
+        task, judged_by = _task(opened, chosen)
+        outcomes = [dummy(task), *(head_outcome(opened, name, task, chosen.heads) for name in HEADS)]
+        fitted = time.perf_counter() - begun
+        encode_seconds, latencies = _timed(opened, task, outcomes)
+        # The better head by what it was tuned on, not by the texts that judge it.
+        best = max(outcomes[1:], key=lambda outcome: outcome.held_out)
+        methods = [judged(task, one, latencies.get(one.name), chosen.seed) for one in outcomes]
+        accuracy = next(Score(**one["scores"]["accuracy"]) for one in methods if one["name"] == best.name)
+        shots = list(chosen.shots) or (default_shots(task.train.labels) if chosen.curve else [])
+        curve = learning_curve(task, shots, chosen.seeds, chosen.protocol, progress) if shots else None
+        right = {one.name: one.codes == task.true for one in outcomes}
+        pairs = [
+            compare_pair(one, other, right[one], right[other], chosen.seed).as_json()
+            for place, one in enumerate(right)
+            for other in list(right)[place + 1 :]
+        ]
+        verdict = judge(accuracy, None, frozen_seconds=encode_seconds + fitted, worth=chosen.worth)
+        content = {
+            **_about(opened, task, judged_by, chosen),
+            "methods": methods,
+            "pairs": pairs,
+            "curve": curve,
+            "changed": changed_sides(task, outcomes[1:]),
+            "best": best.name,
+            "cost": {
+                "encode_seconds": round(encode_seconds, 2),
+                "frozen_seconds": round(fitted, 2),
+                "finetune_seconds": None,
+            },
+        }
+        return Comparison(content, verdict, _notes(task))
+
+
+def _task(store: Store, options: CompareOptions) -> tuple[Task, str]:
+    """Return the task, and in words what it is judged by."""
+    train = training_split(store, options.train)
+    name = options.on or evaluated_name(store, options.train)
+    if name == options.train:
+        raise InvalidData(
+            f"The split {name} cannot judge what learned from it.",
+            why="A head has seen its texts.",
+            fix="--on test, or leave --on out to hold a fifth of train out",
+        )
+    if name is not None:
+        if name not in store.reader.counts("split"):
+            known = ", ".join(map(str, store.reader.counts("split")))
+            raise NotFound(f"The store {store.name} has no split {name!r}.", why=f"It has: {known}.")
+        evaluated = labelled_split(store, name)
+        return Task(train, validation_split(store, but=[options.train, name]), evaluated), name
+    kept, held = hold_out(train.labels, _HELD_OUT, options.seed)
+    task = Task(train.only(kept), None, train.only(held))
+    if len(set(task.train.labels)) < 2:
+        raise InvalidData(
+            f"{len(train)} records are too few to hold some out.", fix="build a store with a split test"
+        )
+    return task, f"a fifth of {train.name}, held out"
+
+
+def _timed(store: Store, task: Task, outcomes: list[Outcome]) -> tuple[float, dict[str, float]]:
+    """Return the seconds that encoding the training texts takes, and each head's milliseconds for a text."""
+    texts = task.train.texts[:: max(1, len(task.train) // _TIMED)][:_TIMED]
+    store.embed(texts[:1])
+    begun = time.perf_counter()
+    store.embed(texts)
+    encode_seconds = (time.perf_counter() - begun) / len(texts) * len(task.train)
+    one_text = latency(lambda text: store.embed([text]), texts[:20])
+    share = {one.name: 1000 * one.predict_seconds / len(task.evaluated) for one in outcomes}
+    return encode_seconds, {name: one_text + taken for name, taken in share.items() if name != "dummy"}
+
+
+def _about(store: Store, task: Task, judged_by: str, options: CompareOptions) -> dict[str, Any]:
+    encoder = store.manifest.encoder
+    tuned = (
+        task.validation.name if task.validation else f"leave-one-out and cross-validation of {options.train}"
+    )
+    return {
+        "store": str(store.path),
+        "dataset": str((store.reader.last_build() or {}).get("dataset", "")),
+        "model": str(encoder.get("model", "")),
+        "pooling": str(encoder.get("pooling", "")),
+        "seed": options.seed,
+        "version": embstore.__version__,
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "splits": {
+            "train": {"name": task.train.name, "n": len(task.train)},
+            "tuned_on": tuned,
+            "evaluated": {"name": judged_by, "n": len(task.evaluated)},
+        },
+        "labels": task.labels,
+        "duplicates": {
+            "train": int(repeated(task.train.texts).sum()),
+            "evaluated": int(repeated(task.evaluated.texts).sum()),
+            "leaked": int(leaked(task.evaluated.texts, task.train.texts).sum()),
+        },
+    }
+
+
+def _notes(task: Task) -> list[str]:
+    notes = []
+    unseen = sorted(set(task.evaluated.labels) - set(task.train.labels))
+    if unseen:
+        n = sum(label in unseen for label in task.evaluated.labels)
+        notes.append(
+            f"{n:,} evaluated texts have a label that train lacks and count as wrong: {', '.join(unseen)}."
+        )
+    labels, counts = np.unique(task.train.labels, return_counts=True)
+    if single := labels[counts == 1].tolist():
+        notes.append(f"Labels with one training text, which nothing can be held out of: {', '.join(single)}.")
+    for split in (task.train, task.evaluated):
+        if split.unlabelled:
+            notes.append(f"{split.unlabelled:,} records of {split.name} have no label and were left out.")
+    return notes

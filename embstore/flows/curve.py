@@ -1,0 +1,80 @@
+"""Learning curves: what heads reach with a few labels of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from embstore.flows.heads import HEADS
+from embstore.flows.outcomes import Task
+from embstore.learn.knn import KNNHead
+from embstore.learn.logistic import LogisticHead
+from embstore.learn.sampling import few_shots
+
+#: Labels a class of the curve, as far as the data has them.
+SHOTS = (8, 16, 32, 64, 128, 256, 512)
+
+Progress = Callable[[int, int | None], None]
+
+
+def learning_curve(
+    task: Task, shots: Sequence[int], seeds: int, protocol: str, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Fit each head on a few labels of each class, several times, and score it on the evaluated texts.
+
+    Parameters
+    ----------
+    task : Task
+        Its validation data is not used: whoever has few labels has none to spare.
+    shots : sequence of int
+        Labels a class.
+    seeds : int
+        Samples of each size.
+    protocol : {'mteb', 'setfit'}
+        How texts are drawn; see `few_shots`.
+    progress : callable, optional
+        Called with the fits done and their total.
+
+    Returns
+    -------
+    dict
+        JSON values: ``protocol``, ``seeds`` and ``points``, one for each head and size, with the accuracy of
+        each sample, their mean, and ``low`` and ``high``, one standard deviation around it.
+    """
+    labels = np.array(task.train.labels)
+    truth = np.array(task.evaluated.labels)
+    total = len(shots) * seeds
+    points = []
+    done = 0
+    for size in shots:
+        values: dict[str, list[float]] = {name: [] for name in HEADS}
+        for chosen in few_shots(task.train.labels, size, seeds, protocol):
+            X, y = np.asarray(task.train.embeddings)[chosen], labels[chosen]  # noqa: N806
+            for name, head in (("knn", KNNHead()), ("logistic", LogisticHead())):
+                head.fit(X, y)
+                values[name].append(float((head.predict(task.evaluated.embeddings) == truth).mean()))
+            done += 1
+            if progress:
+                progress(done, total)
+        points += [_point(name, size, found) for name, found in values.items()]
+    return {"protocol": protocol, "seeds": seeds, "points": points}
+
+
+def default_shots(labels: Sequence[str]) -> list[int]:
+    """Return the sizes of a curve: up to the size of the largest class, beyond which nothing is added."""
+    most = int(np.unique(labels, return_counts=True)[1].max())
+    return [size for size in SHOTS if size <= most] or [most]
+
+
+def _point(name: str, size: int, values: list[float]) -> dict[str, Any]:
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return {
+        "method": name,
+        "shots": size,
+        "mean": round(mean, 5),
+        "low": round(max(0.0, mean - spread), 5),
+        "high": round(min(1.0, mean + spread), 5),
+        "values": [round(value, 5) for value in values],
+    }

@@ -1,0 +1,101 @@
+"""The last sentence of a comparison: whether a frozen encoder is good enough or must be fine-tuned."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from embstore.errors import InvalidInput
+from embstore.learn.metrics import Pair, Score
+
+FROZEN, FINE_TUNE, UNKNOWN = "frozen is enough", "fine-tune", "cannot say from this data"
+#: Gain in accuracy that is worth fine-tuning, unless the user says otherwise.
+WORTH = 0.02
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do, and the numbers that say so.
+
+    Parameters
+    ----------
+    answer : {'frozen is enough', 'fine-tune', 'cannot say from this data'}
+        What to do.
+    sentence : str
+        The gain with its interval and both costs, where there was something to compare.
+    reason : str
+        How the answer follows.
+    """
+
+    answer: str
+    sentence: str
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
+
+
+def judge(
+    accuracy: Score,
+    gain: Pair | None,
+    *,
+    frozen_seconds: float,
+    finetune_seconds: float | None = None,
+    worth: float = WORTH,
+) -> Verdict:
+    """Decide between the best frozen head and fine-tuning.
+
+    The interval decides, not the mean: fine-tuning must gain more than ``worth`` at the lower end of the 95 %
+    interval, a frozen head must lose less than that at the upper end; in between the data is too small to
+    say. Without fine-tuning only a head that leaves less than ``worth`` to gain is known to be enough.
+
+    Parameters
+    ----------
+    accuracy : Score
+        Of the best frozen head.
+    gain : Pair, optional
+        The frozen head first, fine-tuning second; None where fine-tuning was not run.
+    frozen_seconds, finetune_seconds : float
+        What each took, encoding of the training texts included for the frozen head.
+    worth : float
+        Least gain in accuracy that is worth the cost, in (0, 1).
+
+    Raises
+    ------
+    InvalidInput
+        ``worth`` is not in (0, 1).
+    """
+    if not 0 < worth < 1:
+        raise InvalidInput(f"A gain of {worth} cannot be.", why="It is between 0 and 1.", fix="--worth 0.02")
+    points = f"{100 * worth:g} points"
+    if gain is None or finetune_seconds is None:
+        room = 1 - accuracy.low
+        sentence = (
+            f"the best frozen head is right in {_percent(accuracy)} of texts, for {frozen_seconds:.0f} s"
+        )
+        if room < worth:
+            return Verdict(FROZEN, sentence, f"Not even a perfect classifier could gain {points}.")
+        return Verdict(
+            UNKNOWN,
+            sentence,
+            f"Up to {100 * room:.1f} points are left to gain; add --finetune to see what fine-tuning does.",
+        )
+    half = 100 * (gain.high - gain.low) / 2
+    verb = "gains" if gain.difference >= 0 else "loses"
+    sentence = (
+        f"fine-tuning {verb} {100 * abs(gain.difference):.1f} +- {half:.1f} points for "
+        f"{finetune_seconds:.0f} s against {frozen_seconds:.0f} s"
+    )
+    interval = f"its 95 % interval is {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+    if gain.low > worth:
+        return Verdict(FINE_TUNE, sentence, f"The gain is worth more than {points}: {interval}.")
+    if gain.high < worth:
+        return Verdict(FROZEN, sentence, f"The gain is not worth {points}: {interval}.")
+    return Verdict(
+        UNKNOWN, sentence, f"Whether the gain is worth {points} is open: {interval}. More texts would tell."
+    )
+
+
+def _percent(score: Score) -> str:
+    return f"{100 * score.value:.1f} % ({100 * score.low:.1f} to {100 * score.high:.1f})"

@@ -1,0 +1,146 @@
+"""Comparing heads on a store: the figures are those of the parts, and bad data is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn import metrics as oracle
+
+import embstore
+from embstore.errors import InvalidData, InvalidInput, NotFound
+from flows.test_classify import build, rows
+
+
+def records(n: int = 60, splits: tuple[str, ...] = ("train", "train", "train", "validation", "test")):
+    found = rows(n)
+    for i, row in enumerate(found):
+        row["split"] = splits[i % len(splits)]
+    return found
+
+
+@pytest.fixture
+def compared(tmp_path: Path, tiny_bert: Path) -> dict:
+    build(tmp_path, tiny_bert, records())
+    return embstore.compare_methods("mine").as_json()
+
+
+def test_the_three_methods_are_judged_by_test_and_tuned_on_validation(compared: dict) -> None:
+    assert [one["name"] for one in compared["methods"]] == ["dummy", "knn", "logistic"]
+    assert compared["splits"]["evaluated"] == {"name": "test", "n": 12}
+    assert compared["splits"]["tuned_on"] == "validation"
+
+
+def test_scores_are_scikit_learns_on_the_same_heads(compared: dict) -> None:
+    with embstore.Store.open("mine") as store:
+        train, validation, test = (store.split(name) for name in ("train", "validation", "test"))
+        head = embstore.LogisticHead().fit(
+            train.embeddings,
+            np.array(train.labels),
+            validation=(validation.embeddings, np.array(validation.labels)),
+        )
+        predicted = head.predict(test.embeddings)
+    found = compared["methods"][2]
+    assert found["scores"]["accuracy"]["value"] == pytest.approx(
+        oracle.accuracy_score(test.labels, predicted), abs=1e-5
+    )
+    assert found["scores"]["macro_f1"]["value"] == pytest.approx(
+        oracle.f1_score(test.labels, predicted, average="macro"), abs=1e-5
+    )
+    assert found["confusion"] == oracle.confusion_matrix(test.labels, predicted).tolist()
+
+
+def test_pairs_count_the_texts_that_one_method_alone_has_right(compared: dict) -> None:
+    accuracies = {one["name"]: one["scores"]["accuracy"]["value"] for one in compared["methods"]}
+    assert len(compared["pairs"]) == 3
+    for pair in compared["pairs"]:
+        difference = accuracies[pair["second"]] - accuracies[pair["first"]]
+        assert pair["difference"] == pytest.approx(difference, abs=1e-4)
+        assert (pair["second_only"] - pair["first_only"]) / 12 == pytest.approx(difference, abs=1e-4)
+
+
+def test_the_verdict_is_one_of_three_with_a_reason(compared: dict) -> None:
+    answers = {"frozen is enough", "fine-tune", "cannot say from this data"}
+    assert compared["verdict"]["answer"] in answers
+    assert compared["verdict"]["reason"]
+
+
+def test_two_runs_say_the_same(compared: dict) -> None:
+    again = embstore.compare_methods("mine").as_json()
+    for one, other in zip(compared["methods"], again["methods"], strict=True):
+        assert one["scores"] == other["scores"]
+        assert one["confusion"] == other["confusion"]
+    assert compared["pairs"] == again["pairs"]
+    assert compared["changed"] == again["changed"]
+
+
+def test_leaked_texts_are_counted_and_left_out_of_the_clean_scores(tmp_path: Path, tiny_bert: Path) -> None:
+    found = records()
+    texts = {split: [row for row in found if row["split"] == split] for split in ("train", "test")}
+    texts["test"][0]["text"] = str(texts["train"][0]["text"]).upper()
+    build(tmp_path, tiny_bert, found)
+    said = embstore.compare_methods("mine").as_json()
+    assert said["duplicates"] == {"train": 0, "evaluated": 0, "leaked": 1}
+    assert all(one["clean_scores"] for one in said["methods"])
+
+
+def test_a_store_with_train_alone_holds_a_fifth_out(tmp_path: Path, tiny_bert: Path) -> None:
+    build(tmp_path, tiny_bert, records(splits=("train",)))
+    said = embstore.compare_methods("mine").as_json()
+    assert said["splits"]["evaluated"] == {"name": "a fifth of train, held out", "n": 12}
+    assert said["splits"]["train"]["n"] == 48
+
+
+def test_a_label_that_train_lacks_counts_as_wrong_and_is_named(tmp_path: Path, tiny_bert: Path) -> None:
+    found = records()
+    next(row for row in found if row["split"] == "test")["label"] = "new"
+    build(tmp_path, tiny_bert, found)
+    said = embstore.compare_methods("mine").as_json()
+    assert "new" in said["labels"]
+    assert "count as wrong: new" in said["notes"][0]
+    row = said["methods"][2]["confusion"][said["labels"].index("new")]
+    assert row[said["labels"].index("new")] == 0
+
+
+def test_a_label_with_one_text_is_named(tmp_path: Path, tiny_bert: Path) -> None:
+    found = records()
+    next(row for row in found if row["split"] == "train")["label"] = "rare"
+    build(tmp_path, tiny_bert, found)
+    assert "one training text" in embstore.compare_methods("mine").notes[0]
+
+
+@pytest.mark.parametrize("protocol", ["mteb", "setfit"])
+def test_a_curve_has_a_point_for_each_head_and_size(tmp_path: Path, tiny_bert: Path, protocol: str) -> None:
+    build(tmp_path, tiny_bert, records())
+    options = embstore.CompareOptions(shots=[2, 4], seeds=3, protocol=protocol)
+    curve = embstore.compare_methods("mine", options=options).as_json()["curve"]
+    assert [(one["method"], one["shots"]) for one in curve["points"]] == [
+        ("knn", 2), ("logistic", 2), ("knn", 4), ("logistic", 4),
+    ]  # fmt: skip
+    assert all(len(one["values"]) == 3 for one in curve["points"])
+
+
+def test_a_split_cannot_judge_what_learned_from_it(tmp_path: Path, tiny_bert: Path) -> None:
+    build(tmp_path, tiny_bert, records())
+    with pytest.raises(InvalidData, match="--on test"):
+        embstore.compare_methods("mine", options=embstore.CompareOptions(on="train"))
+    with pytest.raises(NotFound, match="nowhere"):
+        embstore.compare_methods("mine", options=embstore.CompareOptions(on="nowhere"))
+    with pytest.raises(NotFound, match="--train"):
+        embstore.compare_methods("mine", options=embstore.CompareOptions(train="nowhere"))
+
+
+def test_a_split_without_labels_is_named(tmp_path: Path, tiny_bert: Path) -> None:
+    found = [{**row, "label": None} if row["split"] == "test" else row for row in records()]
+    build(tmp_path, tiny_bert, found)
+    assert embstore.compare_methods("mine").as_json()["splits"]["evaluated"]["name"] == "validation"
+    with pytest.raises(InvalidData, match="split test"):
+        embstore.compare_methods("mine", options=embstore.CompareOptions(on="test"))
+
+
+def test_more_neighbors_than_training_texts_are_refused(tmp_path: Path, tiny_bert: Path) -> None:
+    build(tmp_path, tiny_bert, records())
+    options = embstore.CompareOptions(heads=embstore.HeadOptions(k=36))
+    with pytest.raises(InvalidInput, match="1 to 35"):
+        embstore.compare_methods("mine", options=options)
