@@ -30,6 +30,8 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/encode.py
 	$(BIN)/python benchmarks/build.py
 	$(BIN)/python benchmarks/resume.py
+	$(BIN)/python benchmarks/cold.py
+	$(BIN)/python benchmarks/finetune.py
 
 clean:
 	rm -rf $(VENV) indices/sample build *.egg-info cli/*.egg-info

@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     from embstore.flows.classify import classify_dataset, classify_texts
     from embstore.flows.compare import CompareOptions, Comparison, compare_methods
     from embstore.flows.encoders import stored_encoder
+    from embstore.flows.finetune import FinetuneReport, finetune_model, finetuned_outcome
     from embstore.flows.fit import FitReport, fit_head
     from embstore.flows.heads import HeadOptions
     from embstore.flows.inspect import StoreInfo, StoreSummary, describe_store, list_stores
     from embstore.flows.neighbors import Neighborhood, find_neighbors, find_neighbors_of_record
     from embstore.flows.tables import check_output, write_rows
+    from embstore.learn.classifier_model import FinetunedClassifier
+    from embstore.learn.epochs import EpochScore
+    from embstore.learn.finetuning import FinetuneOptions
     from embstore.learn.knn import KNNHead
     from embstore.learn.logistic import LogisticHead
+    from embstore.maps.report import check_folder, write_report
     from embstore.records import Encoded, Neighbor, Prediction, Record, Rejected, TextEncoder
     from embstore.store import Split, Store, Verification, delete_store, find_store, verify_store
 
@@ -41,14 +46,19 @@ _HOMES = {
     "embstore.flows.classify": ("classify_dataset", "classify_texts"),
     "embstore.flows.compare": ("CompareOptions", "Comparison", "compare_methods"),
     "embstore.flows.encoders": ("stored_encoder",),
+    "embstore.flows.finetune": ("FinetuneReport", "finetune_model", "finetuned_outcome"),
     "embstore.flows.fit": ("FitReport", "fit_head"),
     "embstore.flows.heads": ("HeadOptions",),
     "embstore.flows.inspect": ("StoreInfo", "StoreSummary", "describe_store", "list_stores"),
     "embstore.flows.neighbors": ("Neighborhood", "find_neighbors", "find_neighbors_of_record"),
     "embstore.flows.opening": ("Store",),
     "embstore.flows.tables": ("check_output", "write_rows"),
+    "embstore.learn.classifier_model": ("FinetunedClassifier",),
+    "embstore.learn.epochs": ("EpochScore",),
+    "embstore.learn.finetuning": ("FinetuneOptions",),
     "embstore.learn.knn": ("KNNHead",),
     "embstore.learn.logistic": ("LogisticHead",),
+    "embstore.maps.report": ("check_folder", "write_report"),
     "embstore.records": ("Encoded", "Neighbor", "Prediction", "Record", "Rejected", "TextEncoder"),
     "embstore.store": ("Split", "Verification", "delete_store", "find_store", "verify_store"),
 }
@@ -63,6 +73,10 @@ __all__ = [  # noqa: PLE0604, RUF100
     "EmbstoreError",
     "Encoded",
     "EncoderOptions",
+    "EpochScore",
+    "FinetuneOptions",
+    "FinetuneReport",
+    "FinetunedClassifier",
     "FitReport",
     "HeadOptions",
     "KNNHead",
@@ -82,6 +96,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "TorchEncoder",
     "Verification",
     "build_store",
+    "check_folder",
     "check_output",
     "classify_dataset",
     "classify_texts",
@@ -91,12 +106,15 @@ __all__ = [  # noqa: PLE0604, RUF100
     "find_neighbors",
     "find_neighbors_of_record",
     "find_store",
+    "finetune_model",
+    "finetuned_outcome",
     "fit_head",
     "list_stores",
     "load_encoder",
     "open_dataset",
     "stored_encoder",
     "verify_store",
+    "write_report",
     "write_rows",
 ]
 

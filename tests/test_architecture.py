@@ -23,15 +23,29 @@ FLOORS = {
     "flows": 3,
     "cli": 4,
 }
+FINETUNING = {f"embstore/learn/{name}.py" for name in ("classifier_model", "epochs", "finetuning", "pieces")}
 DOORS = {
     "faiss": {"embstore/store/index.py"},
     "sqlite_utils": {"embstore/store/database.py", "embstore/store/schema.py"},
     "datasets": {"embstore/data/"},
     "pyarrow": {"embstore/data/"},
-    "transformers": {"embstore/encode/"},
-    "torch": {"embstore/encode/"},
+    "transformers": {
+        "embstore/encode/",
+        *FINETUNING,
+    },
+    "torch": {
+        "embstore/encode/",
+        "embstore/learn/finetuning.py",
+        "embstore/learn/classifier_model.py",
+        "embstore/flows/finetune.py",
+    },
     "tokenizers": {"embstore/encode/"},
-    "safetensors": {"embstore/encode/", "embstore/store/derived.py", "embstore/store/keeping.py"},
+    "safetensors": {
+        "embstore/encode/",
+        "embstore/store/derived.py",
+        "embstore/store/keeping.py",
+        *FINETUNING,
+    },
     "sklearn": {"embstore/learn/"},
     "scipy": {"embstore/learn/"},
     "onnxruntime": {"embstore/encode/onnx_encoder.py", "embstore/encode/onnx_export.py"},

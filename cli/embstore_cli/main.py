@@ -13,6 +13,7 @@ from embstore_cli.commands.build import build
 from embstore_cli.commands.classify import classify
 from embstore_cli.commands.compare import compare
 from embstore_cli.commands.delete import delete
+from embstore_cli.commands.finetune import finetune
 from embstore_cli.commands.fit import fit
 from embstore_cli.commands.info import info
 from embstore_cli.commands.list_stores import list_stores
@@ -38,7 +39,7 @@ def cli() -> None:
     """  # noqa: D301 (click reads the backspace character as "keep these lines")
 
 
-for command in (build, neighbors, fit, classify, compare, info, list_stores, verify, delete):
+for command in (build, neighbors, fit, classify, compare, finetune, info, list_stores, verify, delete):
     cli.add_command(command)
 
 

@@ -30,3 +30,27 @@ def json_option(command: Command) -> Command:
         command
     )
     return decorated
+
+
+def finetune_options(command: Command) -> Command:
+    """Add what `embstore.FinetuneOptions` takes."""
+    for option in reversed(
+        [
+            click.option("--epochs", type=int, default=2, show_default=True, help="Passes over the texts."),
+            click.option("--learning-rate", type=float, default=2e-5, show_default=True, help="Of AdamW."),
+            click.option("--batch-size", type=int, default=64, show_default=True, help="Texts of a step."),
+            click.option("--weight-decay", type=float, default=0.01, show_default=True, help="Of AdamW."),
+            click.option("--patience", type=int, help="Stop after so many epochs without gain.  [never]"),
+            click.option("--balanced", is_flag=True, help="Weigh classes by the inverse of their frequency."),
+            click.option("--seed", type=int, default=0, show_default=True, help="Of weights and order."),
+            click.option(
+                "--dtype",
+                type=click.Choice(["float32", "bfloat16"]),
+                default="float32",
+                show_default=True,
+                help="Of the arithmetic.",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,10 @@ from embstore.learn.metrics import Score, compare_pair
 from embstore.learn.sampling import hold_out
 from embstore.learn.verdict import WORTH, Verdict, judge
 from embstore.store import Store
+
+if TYPE_CHECKING:
+    from embstore.learn.epochs import EpochScore
+    from embstore.learn.finetuning import FinetuneOptions
 
 # Share of train that is held out where there is no other split to judge by.
 _HELD_OUT = 0.2
@@ -59,6 +63,8 @@ class CompareOptions:
         Least gain in accuracy that is worth fine-tuning.
     seed : int
         Of folds, held-out texts and intervals.
+    finetune : FinetuneOptions, optional
+        Fine-tune the encoder on the same splits too; None does not.
     """
 
     train: str = "train"
@@ -70,6 +76,7 @@ class CompareOptions:
     protocol: str = "mteb"
     worth: float = WORTH
     seed: int = 0
+    finetune: FinetuneOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -101,8 +108,9 @@ def compare_methods(
     home: str | Path | None = None,
     options: CompareOptions | None = None,
     progress: Progress | None = None,
+    on_epoch: Callable[[EpochScore], None] | None = None,
 ) -> Comparison:
-    """Compare the most frequent label, a kNN head and a logistic head on the same splits.
+    """Compare the most frequent label, a kNN and a logistic head, and fine-tuning, on the same splits.
 
     Parameters
     ----------
@@ -111,7 +119,10 @@ def compare_methods(
     options : CompareOptions, optional
         What is compared, and how.
     progress : callable, optional
-        Called with the fits of the learning curve that are done, and their total.
+        Called with the fits of the learning curve, or the steps of fine-tuning, that are done, and their
+        total.
+    on_epoch : callable, optional
+        Called with the score of each epoch of fine-tuning.
 
     Raises
     ------
@@ -131,6 +142,12 @@ def compare_methods(
         encode_seconds, latencies = _timed(opened, task, outcomes)
         # The better head by what it was tuned on, not by the texts that judge it.
         best = max(outcomes[1:], key=lambda outcome: outcome.held_out)
+        tuned = chosen.finetune and embstore.finetuned_outcome(
+            opened, task, chosen.finetune, progress, on_epoch
+        )
+        if tuned:
+            outcomes.append(tuned)
+            latencies[tuned.name] = 1000 * tuned.predict_seconds / len(task.evaluated)
         methods = [judged(task, one, latencies.get(one.name), chosen.seed) for one in outcomes]
         accuracy = next(Score(**one["scores"]["accuracy"]) for one in methods if one["name"] == best.name)
         shots = list(chosen.shots) or (default_shots(task.train.labels) if chosen.curve else [])
@@ -141,7 +158,15 @@ def compare_methods(
             for place, one in enumerate(right)
             for other in list(right)[place + 1 :]
         ]
-        verdict = judge(accuracy, None, frozen_seconds=encode_seconds + fitted, worth=chosen.worth)
+        verdict = judge(
+            accuracy,
+            compare_pair(best.name, tuned.name, right[best.name], right[tuned.name], chosen.seed)
+            if tuned
+            else None,
+            frozen_seconds=encode_seconds + fitted,
+            finetune_seconds=tuned.fit_seconds if tuned else None,
+            worth=chosen.worth,
+        )
         content = {
             **_about(opened, task, judged_by, chosen),
             "methods": methods,
@@ -152,7 +177,7 @@ def compare_methods(
             "cost": {
                 "encode_seconds": round(encode_seconds, 2),
                 "frozen_seconds": round(fitted, 2),
-                "finetune_seconds": None,
+                "finetune_seconds": round(tuned.fit_seconds, 2) if tuned else None,
             },
         }
         return Comparison(content, verdict, _notes(task))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 import embstore
-from embstore_cli.options import home_option, json_option, store_option
+from embstore_cli.commands.finetune import epoch_line
+from embstore_cli.options import finetune_options, home_option, json_option, store_option
 
 _SCORES = ("accuracy", "macro_f1", "weighted_f1", "calibration_error")
 
@@ -26,22 +28,51 @@ _SCORES = ("accuracy", "macro_f1", "weighted_f1", "calibration_error")
     "--protocol", type=click.Choice(["mteb", "setfit"]), default="mteb", help="Of few labels.  [mteb]"
 )
 @click.option("--worth", type=float, default=0.02, show_default=True, help="Gain worth fine-tuning.")
-@click.option("--balanced", is_flag=True, help="Weigh classes by the inverse of their frequency.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of folds and intervals.")
+@click.option("--finetune", "with_finetuning", is_flag=True, help="Fine-tune the encoder too; takes minutes.")
+@finetune_options
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Write a page for who decides to this folder."
+)
+@click.option("--overwrite", is_flag=True, help="Replace what that folder holds.")
 @json_option
-def compare(store: str | None, home: str | None, balanced: bool, as_json: bool, **chosen: Any) -> None:
+def compare(
+    store: str | None,
+    home: str | None,
+    with_finetuning: bool,
+    report: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
     """Compare cheap heads on the frozen embeddings: scores, intervals, tests, costs, and a verdict.
 
     Both heads are tuned without the texts that judge them. Nothing is encoded but the texts that are timed.
+    The options from --epochs to --dtype are those of fine-tuning; --seed and --balanced hold for all.
     """
     from embstore_cli import output
 
-    heads = embstore.HeadOptions(balanced=balanced, seed=chosen["seed"])
-    options = embstore.CompareOptions(heads=heads, **chosen)
-    with output.progress_bar("few labels") as progress:
-        found = embstore.compare_methods(store, home=home, options=options, progress=progress)
+    if report:
+        embstore.check_folder(report, overwrite=overwrite)
+    own = ("train", "on", "curve", "shots", "seeds", "protocol", "worth", "seed")
+    settings = {name: chosen.pop(name) for name in own}
+    options = embstore.CompareOptions(
+        **settings,
+        heads=embstore.HeadOptions(balanced=chosen["balanced"], seed=settings["seed"]),
+        finetune=embstore.FinetuneOptions(**chosen, seed=settings["seed"]) if with_finetuning else None,
+    )
+    with output.progress_bar("comparing") as progress:
+        found = embstore.compare_methods(
+            store,
+            home=home,
+            options=options,
+            progress=progress,
+            on_epoch=lambda one: output.print_note(epoch_line(one)),
+        )
     for note in found.notes:
         output.print_note(note)
+    if report:
+        page = embstore.write_report(found.as_json(), report, overwrite=overwrite)
+        output.print_note(f"Report: {page}")
     if as_json:
         output.print_json(found.as_json())
         return

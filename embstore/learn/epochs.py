@@ -1,0 +1,96 @@
+"""What happens after each epoch of fine-tuning: it is scored, and the best weights are kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import save_file
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from embstore.learn.classifier_model import FinetunedClassifier
+
+EPOCHS, BEST = "epochs.json", "best.safetensors"
+
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class EpochScore:
+    """An epoch's mean training loss (no unit), validation accuracy in [0, 1] or None, and its seconds."""
+
+    epoch: int
+    loss: float
+    accuracy: float | None
+    seconds: float
+
+
+class EpochWatcher(TrainerCallback):
+    """Scores each epoch, keeps the best weights, and ends training that no longer gets better."""
+
+    def __init__(
+        self,
+        classifier: FinetunedClassifier,
+        validation: tuple[Sequence[str], Sequence[str]] | None,
+        checkpoints: Path,
+        patience: int | None,
+        progress: Progress | None,
+        on_epoch: Callable[[EpochScore], None] | None,
+    ) -> None:
+        self._classifier = classifier
+        self._validation = validation
+        self._folder = checkpoints
+        self._patience = patience
+        self._progress = progress
+        self._on_epoch = on_epoch
+        self.losses: list[float] = []
+        self.validation_seconds = 0.0
+        self._begun = time.perf_counter()
+        kept = checkpoints / EPOCHS
+        found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else []
+        self.epochs = [EpochScore(**one) for one in found]
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Tell how far training is."""
+        if self._progress:
+            self._progress(state.global_step, state.max_steps)
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Score the epoch before its checkpoint is written."""
+        begun = time.perf_counter()
+        # An epoch that was scored and whose checkpoint was not finished is trained and scored again.
+        self.epochs = self.epochs[: round(state.epoch or 0) - 1]
+        accuracy = self._accuracy()
+        loss = float(np.mean(self.losses)) if self.losses else 0.0
+        self.losses.clear()
+        score = EpochScore(len(self.epochs) + 1, round(loss, 4), accuracy, round(begun - self._begun, 2))
+        if all(accuracy is None or accuracy > (one.accuracy or 0.0) for one in self.epochs):
+            save_file(self._classifier.model.state_dict(), self._folder / BEST)
+        self.epochs.append(score)
+        (self._folder / EPOCHS).write_text(json.dumps([asdict(one) for one in self.epochs]))
+        if self._patience is not None and accuracy is not None:
+            best = max(self.epochs, key=lambda one: one.accuracy or 0.0)
+            control.should_training_stop = score.epoch - best.epoch >= self._patience
+        if self._on_epoch:
+            self._on_epoch(score)
+        self.validation_seconds += time.perf_counter() - begun
+        self._begun = time.perf_counter()
+
+    def _accuracy(self) -> float | None:
+        if self._validation is None:
+            return None
+        texts, labels = self._validation
+        predicted = self._classifier.probabilities(texts).argmax(axis=1)
+        right = [
+            self._classifier.classes[code] == label for code, label in zip(predicted, labels, strict=True)
+        ]
+        return float(np.mean(right))

@@ -1,0 +1,1 @@
+"""What is looked at: pictures and pages, made from plain values."""
