@@ -1,12 +1,14 @@
 """Cold start: whole commands in fresh processes beside a script that uses sentence-transformers.
 
 The emotion store is taken from ``--home`` or built; the peer's embeddings are computed once and saved, so
-that only the query is timed. Also prints the warm time of one short text through the Python API.
+that only the query is timed. The encoder is exported before the first round. Also prints the warm time of
+one short text through the Python API.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -25,12 +27,12 @@ TEXT = "i feel so lonely"
 PEER = """
 import sys, faiss, numpy as np
 from sentence_transformers import SentenceTransformer
-folder, saved = sys.argv[1:]
+folder, saved, text = sys.argv[1:]
 with np.load(saved) as found:
     embeddings, texts = found["embeddings"], found["texts"]
 index = faiss.IndexFlatIP(embeddings.shape[1])
 index.add(embeddings)
-query = SentenceTransformer(folder, device="cpu").encode(["i feel so lonely"], normalize_embeddings=True)
+query = SentenceTransformer(folder, device="cpu").encode([text], normalize_embeddings=True)
 similarities, rows = index.search(query, 10)
 for similarity, row in zip(similarities[0], rows[0]):
     print(f"{similarity:.4f}  {texts[row]}")
@@ -45,6 +47,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = arguments.home or Path(folder)
+        os.environ.setdefault("EMBSTORE_CACHE", str(Path(folder) / "cache"))
         saved = prepare(home, Path(folder))
         model = str(find_model("all-MiniLM-L6-v2").folder)
         where = ["-s", "emotion", "--home", str(home)]
@@ -52,7 +55,7 @@ def main() -> None:
             {
                 "neighbors": lambda: run(["-m", "embstore_cli", "neighbors", TEXT, *where]),
                 "classify": lambda: run(["-m", "embstore_cli", "classify", TEXT, *where]),
-                "sentence-transformers": lambda: run(["-c", PEER, model, str(saved)]),
+                "sentence-transformers": lambda: run(["-c", PEER, model, str(saved), TEXT]),
                 "--help": lambda: run(["-m", "embstore_cli", "--help"]),
             },
             arguments.rounds,
@@ -69,9 +72,13 @@ def main() -> None:
 
 def prepare(home: Path, folder: Path) -> Path:
     """Build, fit and export what is missing; return the file of the peer's embeddings."""
+    # No export in the background: it would run beside the first rounds.
+    os.environ["EMBSTORE_ONNX"] = "off"
     embstore.build_store(reference("emotion"), "emotion", home=home)
     embstore.fit_head("emotion", home=home)
-    export_encoder(embstore.load_encoder(device="cpu"))
+    if problem := export_encoder(embstore.load_encoder(device="cpu")):
+        raise SystemExit(f"The encoder cannot be exported: {problem}.")
+    os.environ["EMBSTORE_ONNX"] = "on"
     with embstore.Store.open("emotion", home=home) as store:
         rows = store.rows()
         texts = np.array(store.reader.column("text", rows))

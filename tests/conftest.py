@@ -60,3 +60,17 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_tokenizer(folder)
     make_transformer(folder, "bert", sentence_transformers=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_exports(tiny_bert: Path, tiny_distilbert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache folder with the exports of both tiny models, which no test may change."""
+    from embstore.encode.onnx_export import export_encoder
+    from embstore.encode.torch_encoder import load_encoder
+
+    folder = tmp_path_factory.mktemp("exports")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBSTORE_CACHE", str(folder))
+        for model in (tiny_bert, tiny_distilbert):
+            assert export_encoder(load_encoder(str(model), device="cpu")) == ""
+    return folder

@@ -33,12 +33,7 @@ DOORS = {
         "embstore/encode/",
         *FINETUNING,
     },
-    "torch": {
-        "embstore/encode/",
-        "embstore/learn/finetuning.py",
-        "embstore/learn/classifier_model.py",
-        "embstore/flows/finetune.py",
-    },
+    "torch": {"embstore/encode/", *FINETUNING, "embstore/flows/finetune.py"},
     "tokenizers": {"embstore/encode/"},
     "safetensors": {
         "embstore/encode/",

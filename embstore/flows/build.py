@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from embstore.data import ReadOptions, TextDataset, open_dataset
-from embstore.encode.onnx_cache import start_export
+from embstore.encode.onnx_background import start_export
 from embstore.errors import Interrupted, InvalidData, InvalidInput, InvalidModel
 from embstore.flows.encoders import EncoderChoice, encoder_for
 from embstore.records import Encoded, Record, Rejected, TextEncoder

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import embstore
-from embstore.encode.onnx_cache import start_export, switched_on
+from embstore.encode.onnx_background import start_export, tell_problem
+from embstore.encode.onnx_cache import switched_on
 from embstore.encode.onnx_encoder import load_exported
 from embstore.records import TextEncoder
 from embstore.store import Store
@@ -19,8 +20,9 @@ def _query_encoder(config: Mapping[str, Any], fingerprint: str) -> TextEncoder:
         return exported
     # Through the package's lazy names: a store is read without importing torch.
     encoder: TextEncoder = embstore.stored_encoder(config)
-    if encoder.fingerprint == fingerprint:
+    if switched_on() and encoder.fingerprint == fingerprint:
         start_export(config, fingerprint)
+        tell_problem(fingerprint)
     return encoder
 
 

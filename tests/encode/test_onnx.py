@@ -1,28 +1,22 @@
-"""The exported encoder says what torch says, and is used only where that was shown."""
+"""The exported encoder says what torch says."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from encoder_helpers import FLOAT32_TOLERANCE, make_texts
 
-import embstore
-from embstore.encode import onnx_cache, onnx_export
-from embstore.encode.onnx_encoder import OnnxEncoder, load_exported
+from embstore.encode.model_files import SHIPPED
+from embstore.encode.onnx_encoder import OnnxEncoder, failures, load_exported, pool_states
 from embstore.encode.onnx_export import PROBES, export_encoder
 from embstore.encode.torch_encoder import TorchEncoder, load_encoder
 from embstore.errors import InvalidInput
 
-TEXTS = [*PROBES, "the cat sat", "the cat sat on the mat " * 9]
-
-
-@pytest.fixture(autouse=True)
-def _switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EMBSTORE_ONNX", "on")
+TEXTS = ["", " ", *PROBES, "the cat sat", "the cat sat on the mat " * 9, *make_texts(60)]
 
 
 @pytest.fixture(scope="module", params=["bert", "distilbert"])
@@ -30,19 +24,9 @@ def encoder(request: pytest.FixtureRequest) -> TorchEncoder:
     return load_encoder(str(request.getfixturevalue(f"tiny_{request.param}")), device="cpu")
 
 
-@pytest.fixture(scope="module")
-def cache(encoder: TorchEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a cache folder that holds the export."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EMBSTORE_CACHE", str(folder))
-        assert export_encoder(encoder) == ""
-    return folder
-
-
 @pytest.fixture
-def exported(encoder: TorchEncoder, cache: Path, monkeypatch: pytest.MonkeyPatch) -> OnnxEncoder:
-    monkeypatch.setenv("EMBSTORE_CACHE", str(cache))
+def exported(encoder: TorchEncoder, tiny_exports: Path, monkeypatch: pytest.MonkeyPatch) -> OnnxEncoder:
+    monkeypatch.setenv("EMBSTORE_CACHE", str(tiny_exports))
     found = load_exported(encoder.fingerprint)
     assert found is not None
     return found
@@ -50,132 +34,98 @@ def exported(encoder: TorchEncoder, cache: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_embeddings_are_those_of_torch(encoder: TorchEncoder, exported: OnnxEncoder) -> None:
     ours, theirs = exported.encode(TEXTS), encoder.encode(TEXTS)
-    # float32 through other kernels.
-    np.testing.assert_allclose(ours.embeddings, theirs.embeddings, atol=2e-5)
+    np.testing.assert_allclose(ours.embeddings, theirs.embeddings, rtol=0, atol=FLOAT32_TOLERANCE)
     assert np.array_equal(ours.truncated, theirs.truncated)
     assert ours.truncated.any()
+    assert ours.embeddings.dtype == np.float32
+
+
+def test_what_it_says_of_itself_is_what_torch_says(encoder: TorchEncoder, exported: OnnxEncoder) -> None:
     assert (exported.dim, exported.fingerprint) == (encoder.dim, encoder.fingerprint)
     assert exported.config == encoder.config
 
 
 def test_order_and_company_do_not_change_an_embedding(exported: OnnxEncoder) -> None:
     together = exported.encode(TEXTS).embeddings
-    for position, text in enumerate(TEXTS):
-        np.testing.assert_allclose(exported.encode([text]).embeddings[0], together[position], atol=2e-5)
+    backward = exported.encode(TEXTS[::-1]).embeddings[::-1]
+    np.testing.assert_allclose(backward, together, rtol=0, atol=FLOAT32_TOLERANCE)
+    alone = np.concatenate([exported.encode([text]).embeddings for text in TEXTS])
+    np.testing.assert_allclose(alone, together, rtol=0, atol=FLOAT32_TOLERANCE)
 
 
 def test_no_texts_are_no_embeddings(exported: OnnxEncoder) -> None:
     assert exported.encode([]).embeddings.shape == (0, exported.dim)
 
 
-@pytest.mark.parametrize("texts", ["one text", ["\ud800"]], ids=["str", "surrogate"])
-def test_what_torch_refuses_is_refused(exported: OnnxEncoder, texts: object) -> None:
+@pytest.mark.parametrize("texts", ["one text", ["fine", "\ud800"]], ids=["str", "surrogate"])
+def test_what_torch_refuses_is_refused(exported: OnnxEncoder, texts: Any) -> None:
     with pytest.raises(InvalidInput):
-        exported.encode(texts)  # type: ignore[arg-type]
+        exported.encode(texts)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "encoder.json"])
-@pytest.mark.parametrize("damage", ["cut", "missing"])
-def test_a_damaged_export_is_not_used(
-    encoder: TorchEncoder,
-    cache: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    name: str,
-    damage: str,
+@pytest.mark.parametrize("error", [failures.Fail, failures.RuntimeException, MemoryError, IndexError])
+def test_a_text_on_which_the_model_fails_is_named_and_the_others_are_embedded(
+    exported: OnnxEncoder, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    copy = tmp_path / "copy"
-    onnx = copy / "onnx" / encoder.fingerprint
-    onnx.mkdir(parents=True)
-    for file in (cache / "onnx" / encoder.fingerprint).iterdir():
-        (onnx / file.name).write_bytes(file.read_bytes())
-    if damage == "cut":
-        (onnx / name).write_bytes((onnx / name).read_bytes()[:-9])
-    else:
-        (onnx / name).unlink()
-    monkeypatch.setenv("EMBSTORE_CACHE", str(copy))
-    assert load_exported(encoder.fingerprint) is None
+    texts = ["the cat", "the train", "the angry cat"]
+    session, expected = exported._session, exported.encode(texts).embeddings
+    angry = exported._tokenizer.tokenize(["angry"]).ids[0][1]
+
+    class Broken:
+        def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> Any:
+            if (inputs["input_ids"] == angry).any():
+                raise error
+            return session.run(outputs, inputs)
+
+    monkeypatch.setattr(exported, "_session", Broken())
+    encoded = exported.encode(texts)
+    assert encoded.errors == {2: f"the model failed: {error.__name__}"}
+    np.testing.assert_allclose(encoded.embeddings[:2], expected[:2], rtol=0, atol=FLOAT32_TOLERANCE)
 
 
-def test_an_export_of_another_fingerprint_is_not_used(encoder: TorchEncoder, exported: OnnxEncoder) -> None:
-    folder = onnx_cache.export_folder(encoder.fingerprint)
-    other = folder.with_name("0" * 64)
-    other.symlink_to(folder)
-    assert load_exported("0" * 64) is None
-    other.unlink()
-
-
-def test_an_export_that_differs_is_remembered_and_not_used(
-    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+def test_states_that_are_no_numbers_are_an_error_of_their_text(
+    exported: OnnxEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = load_encoder(str(tiny_bert), device="cpu")
-    monkeypatch.setattr(onnx_export, "probe", lambda *_: 0.5)
-    assert "0.5" in export_encoder(encoder)
-    assert load_exported(encoder.fingerprint) is None
-    monkeypatch.setattr(onnx_export, "_write_model", None)
-    assert "0.5" in export_encoder(encoder), "it is not tried again"
-    assert not onnx_cache.start_export(encoder.config, encoder.fingerprint)
+    class Broken:
+        def run(self, _: None, inputs: dict[str, np.ndarray]) -> Any:
+            return [np.full((*inputs["input_ids"].shape, exported.dim), np.nan, dtype=np.float32)]
+
+    monkeypatch.setattr(exported, "_session", Broken())
+    assert set(exported.encode(["a cat", "a mat"]).errors) == {0, 1}
 
 
-def test_a_model_that_cannot_be_exported_is_remembered(
-    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("no such operator")
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_pooling_is_torchs(pooling: str, normalize: bool) -> None:
+    import torch
 
-    encoder = load_encoder(str(tiny_bert), device="cpu")
-    monkeypatch.setattr(onnx_export, "_write_model", broken)
-    assert export_encoder(encoder) == "RuntimeError: no such operator"
-    assert load_exported(encoder.fingerprint) is None
+    from embstore.encode.pooling import pool
 
-
-@pytest.mark.parametrize("change", [{"dtype": "bfloat16"}, {"trust_remote_code": True}], ids=str)
-def test_only_float32_without_remote_code_is_exported(
-    monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
-) -> None:
-    monkeypatch.setattr(subprocess, "Popen", None)
-    assert not onnx_cache.start_export({"dtype": "float32", "trust_remote_code": False, **change}, "0" * 64)
-
-
-def test_switched_off_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EMBSTORE_ONNX", "off")
-    monkeypatch.setattr(subprocess, "Popen", None)
-    assert not onnx_cache.start_export({"dtype": "float32"}, "0" * 64)
-
-
-def test_a_second_exporter_leaves_the_work_to_the_first(tiny_bert: Path) -> None:
-    encoder = load_encoder(str(tiny_bert), device="cpu")
-    lock = onnx_cache.export_folder(encoder.fingerprint).with_suffix(".lock")
-    lock.parent.mkdir(parents=True)
-    with onnx_export._alone(lock) as alone:
-        assert alone
-        assert "another process" in export_encoder(encoder)
-
-
-def test_a_cold_query_imports_no_torch_once_there_is_an_export(
-    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("EMBSTORE_ONNX", "off")
-    table = tmp_path / "mine.csv"
-    table.write_text("text,label\nthe cat,a\nthe train,b\na mat,a\nso late,b\n")
-    embstore.build_store(table, "mine", encoder=str(tiny_bert))
-    embstore.fit_head("mine")
-    encoder = load_encoder(str(tiny_bert), device="cpu")
-    monkeypatch.setenv("EMBSTORE_ONNX", "on")
-    arguments = [encoder.fingerprint, json.dumps(dict(encoder.config))]
-    subprocess.run([sys.executable, "-m", "embstore.encode.onnx_export", *arguments], check=True)
-    script = (
-        "import sys; from embstore_cli.main import run\n"
-        "assert run(['neighbors', 'the cat', '-s', 'mine']) == 0\n"
-        "assert run(['classify', 'the cat', '-s', 'mine']) == 0\n"
-        "heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'datasets', 'sqlite_utils', 'pandas'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    draw = np.random.default_rng(0)
+    states = draw.normal(size=(5, 7, 8)).astype(np.float32)
+    mask = (np.arange(7) < np.array([[7], [1], [3], [6], [2]])).astype(np.int64)
+    theirs = pool(torch.from_numpy(states), torch.from_numpy(mask), pooling, normalize=normalize).numpy()
+    # float32, sums in another order
+    np.testing.assert_allclose(
+        pool_states(states, mask, pooling, normalize=normalize), theirs, rtol=0, atol=1e-6
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "the cat" in done.stdout
 
 
-def test_the_exporter_of_a_model_that_is_gone_ends_quietly(tmp_path: Path) -> None:
-    config = json.dumps({"model": str(tmp_path / "gone")})
-    assert onnx_export.main(["0" * 64, config]) == 1
+@pytest.mark.skipif(
+    importlib.util.find_spec(SHIPPED["all-MiniLM-L6-v2"].package) is None,
+    reason="the default model's package is not installed",
+)
+def test_the_default_models_embeddings_are_those_of_torch(reference_data: Path) -> None:
+    import csv
+
+    with (reference_data / "emotion" / "test.csv").open(encoding="utf-8", newline="") as file:
+        texts = [row["text"] for row in csv.DictReader(file)][:64]
+    encoder = load_encoder(device="cpu")
+    assert export_encoder(encoder) == ""
+    exported = load_exported(encoder.fingerprint)
+    assert exported is not None
+    ours, theirs = exported.encode([*texts, *PROBES]), encoder.encode([*texts, *PROBES])
+    np.testing.assert_allclose(ours.embeddings, theirs.embeddings, rtol=0, atol=FLOAT32_TOLERANCE)
+    assert np.array_equal(ours.truncated, theirs.truncated)
+    # The tokenizer that transformers made of the files, not the file itself.
+    assert exported._tokenizer.tokenize(["this is a test"]).ids == [[101, 2023, 2003, 1037, 3231, 102]]
