@@ -32,6 +32,8 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/resume.py
 	$(BIN)/python benchmarks/cold.py
 	$(BIN)/python benchmarks/finetune.py
+	$(BIN)/python benchmarks/projection.py
+	$(BIN)/python benchmarks/audit.py
 
 clean:
 	rm -rf $(VENV) indices/sample build *.egg-info cli/*.egg-info

@@ -50,8 +50,9 @@ def main() -> None:
         once = FinetuneOptions(epochs=1, learning_rate=5e-5)
         seconds = interleaved(
             {
-                "embstore": lambda: finetune(source, *few, Path(temporary) / "ours", once),
-                "plain Trainer": lambda: plain(folder, *few, Path(temporary) / "plain"),
+                # A new folder each round: a finished one would be resumed, which takes no time.
+                "embstore": lambda: finetune(source, *few, fresh(temporary), once),
+                "plain Trainer": lambda: plain(folder, *few, fresh(temporary)),
             },
             arguments.rounds,
         )
@@ -60,6 +61,11 @@ def main() -> None:
         print(f"{name:<16}{statistics.median(rates):>8.1f} texts/s   ({rates[0]:.1f} to {rates[-1]:.1f})")
     median, least, most = ratio(seconds["plain Trainer"], seconds["embstore"])
     print(f"embstore is {median:.2f} ({least:.2f} to {most:.2f}) times the plain Trainer")
+
+
+def fresh(parent: str) -> Path:
+    """Return a new folder."""
+    return Path(tempfile.mkdtemp(dir=parent))
 
 
 def rows(split: str) -> tuple[list[str], list[str]]:

@@ -13,22 +13,32 @@ if TYPE_CHECKING:
     from embstore.data import ReadOptions, TextDataset, open_dataset
     from embstore.encode import EncoderOptions, TorchEncoder, load_encoder
     from embstore.errors import EmbstoreError
+    from embstore.flows.audit import Audit, AuditOptions, audit_store
     from embstore.flows.build import BuildReport, build_store
     from embstore.flows.classifier import Classification, Classifier
     from embstore.flows.classify import classify_dataset, classify_texts
     from embstore.flows.compare import CompareOptions, Comparison, compare_methods
     from embstore.flows.encoders import stored_encoder
+    from embstore.flows.export import ExportOptions, ExportReport, export_store
     from embstore.flows.finetune import FinetuneReport, finetune_model, finetuned_outcome
     from embstore.flows.fit import FitReport, fit_head
     from embstore.flows.heads import HeadOptions
     from embstore.flows.inspect import StoreInfo, StoreSummary, describe_store, list_stores
     from embstore.flows.neighbors import Neighborhood, find_neighbors, find_neighbors_of_record
+    from embstore.flows.projection import Projection, project_store
+    from embstore.flows.projection_outputs import ProjectionOutputs
+    from embstore.flows.relabel import RelabelReport, relabel_store, undo_relabelling
     from embstore.flows.tables import check_output, write_rows
     from embstore.learn.classifier_model import FinetunedClassifier
     from embstore.learn.epochs import EpochScore
     from embstore.learn.finetuning import FinetuneOptions
     from embstore.learn.knn import KNNHead
     from embstore.learn.logistic import LogisticHead
+    from embstore.maps.audit_report import write_audit
+    from embstore.maps.layout import ProjectionOptions
+    from embstore.maps.map_page import write_map
+    from embstore.maps.pictures import LabelledPoints, density_picture, scatter_picture
+    from embstore.maps.projection import Projector
     from embstore.maps.report import check_folder, write_report
     from embstore.records import Encoded, Neighbor, Prediction, Record, Rejected, TextEncoder
     from embstore.store import Split, Store, Verification, delete_store, find_store, verify_store
@@ -41,23 +51,33 @@ _HOMES = {
     "embstore.data": ("ReadOptions", "TextDataset", "open_dataset"),
     "embstore.encode": ("EncoderOptions", "TorchEncoder", "load_encoder"),
     "embstore.errors": ("EmbstoreError",),
+    "embstore.flows.audit": ("Audit", "AuditOptions", "audit_store"),
     "embstore.flows.build": ("BuildReport", "build_store"),
     "embstore.flows.classifier": ("Classification", "Classifier"),
     "embstore.flows.classify": ("classify_dataset", "classify_texts"),
     "embstore.flows.compare": ("CompareOptions", "Comparison", "compare_methods"),
     "embstore.flows.encoders": ("stored_encoder",),
+    "embstore.flows.export": ("ExportOptions", "ExportReport", "export_store"),
     "embstore.flows.finetune": ("FinetuneReport", "finetune_model", "finetuned_outcome"),
     "embstore.flows.fit": ("FitReport", "fit_head"),
     "embstore.flows.heads": ("HeadOptions",),
     "embstore.flows.inspect": ("StoreInfo", "StoreSummary", "describe_store", "list_stores"),
     "embstore.flows.neighbors": ("Neighborhood", "find_neighbors", "find_neighbors_of_record"),
     "embstore.flows.opening": ("Store",),
+    "embstore.flows.projection": ("Projection", "project_store"),
+    "embstore.flows.projection_outputs": ("ProjectionOutputs",),
+    "embstore.flows.relabel": ("RelabelReport", "relabel_store", "undo_relabelling"),
     "embstore.flows.tables": ("check_output", "write_rows"),
     "embstore.learn.classifier_model": ("FinetunedClassifier",),
     "embstore.learn.epochs": ("EpochScore",),
     "embstore.learn.finetuning": ("FinetuneOptions",),
     "embstore.learn.knn": ("KNNHead",),
     "embstore.learn.logistic": ("LogisticHead",),
+    "embstore.maps.audit_report": ("write_audit",),
+    "embstore.maps.layout": ("ProjectionOptions",),
+    "embstore.maps.map_page": ("write_map",),
+    "embstore.maps.pictures": ("LabelledPoints", "density_picture", "scatter_picture"),
+    "embstore.maps.projection": ("Projector",),
     "embstore.maps.report": ("check_folder", "write_report"),
     "embstore.records": ("Encoded", "Neighbor", "Prediction", "Record", "Rejected", "TextEncoder"),
     "embstore.store": ("Split", "Verification", "delete_store", "find_store", "verify_store"),
@@ -65,6 +85,8 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: PLE0604, RUF100
+    "Audit",
+    "AuditOptions",
     "BuildReport",
     "Classification",
     "Classifier",
@@ -74,19 +96,27 @@ __all__ = [  # noqa: PLE0604, RUF100
     "Encoded",
     "EncoderOptions",
     "EpochScore",
+    "ExportOptions",
+    "ExportReport",
     "FinetuneOptions",
     "FinetuneReport",
     "FinetunedClassifier",
     "FitReport",
     "HeadOptions",
     "KNNHead",
+    "LabelledPoints",
     "LogisticHead",
     "Neighbor",
     "Neighborhood",
     "Prediction",
+    "Projection",
+    "ProjectionOptions",
+    "ProjectionOutputs",
+    "Projector",
     "ReadOptions",
     "Record",
     "Rejected",
+    "RelabelReport",
     "Split",
     "Store",
     "StoreInfo",
@@ -95,6 +125,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "TextEncoder",
     "TorchEncoder",
     "Verification",
+    "audit_store",
     "build_store",
     "check_folder",
     "check_output",
@@ -102,7 +133,9 @@ __all__ = [  # noqa: PLE0604, RUF100
     "classify_texts",
     "compare_methods",
     "delete_store",
+    "density_picture",
     "describe_store",
+    "export_store",
     "find_neighbors",
     "find_neighbors_of_record",
     "find_store",
@@ -112,8 +145,14 @@ __all__ = [  # noqa: PLE0604, RUF100
     "list_stores",
     "load_encoder",
     "open_dataset",
+    "project_store",
+    "relabel_store",
+    "scatter_picture",
     "stored_encoder",
+    "undo_relabelling",
     "verify_store",
+    "write_audit",
+    "write_map",
     "write_report",
     "write_rows",
 ]

@@ -29,6 +29,9 @@ DOORS = {
     "sqlite_utils": {"embstore/store/database.py", "embstore/store/schema.py"},
     "datasets": {"embstore/data/"},
     "pyarrow": {"embstore/data/"},
+    "pandas": {"embstore/flows/projection.py"},
+    "umap": {"embstore/maps/projection.py"},
+    "plotly": {"embstore/maps/map_page.py"},
     "transformers": {
         "embstore/encode/",
         *FINETUNING,
@@ -38,6 +41,7 @@ DOORS = {
     "safetensors": {
         "embstore/encode/",
         "embstore/store/derived.py",
+        "embstore/store/handover.py",
         "embstore/store/keeping.py",
         *FINETUNING,
     },

@@ -9,15 +9,19 @@ import click
 
 from embstore import __version__
 from embstore.errors import EmbstoreError
+from embstore_cli.commands.audit import audit
 from embstore_cli.commands.build import build
 from embstore_cli.commands.classify import classify
 from embstore_cli.commands.compare import compare
 from embstore_cli.commands.delete import delete
+from embstore_cli.commands.export import export
 from embstore_cli.commands.finetune import finetune
 from embstore_cli.commands.fit import fit
 from embstore_cli.commands.info import info
 from embstore_cli.commands.list_stores import list_stores
 from embstore_cli.commands.neighbors import neighbors
+from embstore_cli.commands.relabel import relabel
+from embstore_cli.commands.umap import umap
 from embstore_cli.commands.verify import verify
 
 
@@ -33,13 +37,19 @@ def cli() -> None:
     embstore fit                         fit a classifier on its embeddings
     embstore classify "some text"        ask it for a label
     embstore compare                     weigh heads: is frozen good enough?
+    embstore umap --picture map.png      look at it
+    embstore audit                       find wrong labels, duplicates and leaks
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 done with quarantined records, 4 locked by another writer,
     5 damaged, 6 disk, 7 encoder mismatch, 130 stopped by Ctrl-C.
     """  # noqa: D301 (click reads the backspace character as "keep these lines")
 
 
-for command in (build, neighbors, fit, classify, compare, finetune, info, list_stores, verify, delete):
+for command in (
+    *(build, neighbors, fit, classify, compare, finetune),
+    *(umap, audit, relabel, export),
+    *(info, list_stores, verify, delete),
+):
     cli.add_command(command)
 
 

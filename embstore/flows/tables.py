@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -12,8 +13,14 @@ from typing import IO, Any
 from embstore.errors import DiskFailure, InvalidInput
 
 #: What a spreadsheet would run as a formula.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 SUFFIXES = (".csv", ".jsonl")
+
+
+def rows_of(columns: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of columns of equal length."""
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
@@ -86,19 +93,31 @@ def _write_csv(file: IO[str], rows: Iterable[Mapping[str, Any]], *, raw: bool) -
 def _cell(value: Any, *, raw: bool) -> Any:
     if isinstance(value, list | dict):
         value = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(_FORMULAS) and not raw:
+    if isinstance(value, str) and value.startswith(FORMULAS) and not raw:
         return f"'{value}"
     return value
 
 
 @contextmanager
 def _complete(path: Path) -> Iterator[IO[str]]:
-    """Open a file beside ``path`` that takes its name once the block has ended well."""
+    # newline="" is what the csv module asks for; JSON escapes the line breaks of a text itself.
+    with complete_bytes(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+        yield text
+
+
+@contextmanager
+def complete_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file beside ``path`` that takes its name once the block has ended well.
+
+    Raises
+    ------
+    DiskFailure
+        The disk is full or refuses; ``path`` is as it was.
+    """
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         try:
-            # newline="" is what the csv module asks for; JSON escapes the line breaks of a text itself.
-            with unfinished.open("w", encoding="utf-8", newline="") as file:
+            with unfinished.open("wb") as file:
                 yield file
             unfinished.replace(path)
         finally:

@@ -169,7 +169,7 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _cross_validate(self, Z: Embeddings, codes: Codes) -> tuple[float, npt.NDArray[np.float64], Codes]:
         """Return the best C, and the logits of the folds' texts by fits that did not see them."""
-        parts = list(_folds(codes, self.random_state))
+        parts = list(folds(codes, self.random_state))
         if not parts:
             # No class has two members: nothing can be held out, so the middle of the path and no calibration.
             return self.C or 0.03, np.zeros((1, len(self.classes_))), np.array([-1])
@@ -202,8 +202,8 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return LogisticRegression(C=C, class_weight=weights, max_iter=1000, tol=self.tol, warm_start=True)
 
 
-def _folds(codes: Codes, seed: int) -> Iterator[Mask]:
-    """Yield flags of the texts that each fold holds out; a class of one member is never held out."""
+def folds(codes: Codes, seed: int) -> Iterator[Mask]:
+    """Yield flags, (n,), of the texts that each fold holds out; a class of one member is never held out."""
     counts = np.bincount(codes)
     several = np.flatnonzero(counts[codes] > 1)
     if not len(several):

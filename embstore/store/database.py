@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,44 @@ class RecordsWriter:
             self._shift_digest(known.row, difference)
             values = {"split": record.split, "label": record.label, "extra": extra_json(record)}
             self._db.table("records").update(known.row, values)
+
+    def relabel(self, changes: Sequence[tuple[Known, str]], source: str) -> None:
+        """Give, inside a transaction, records other labels, and remember those that they had."""
+        batch = 1 + int(self._db.execute("SELECT coalesce(max(batch), 0) FROM relabels").fetchone()[0])
+        self.rewrite([(known, replace(known.record, label=label)) for known, label in changes])
+        facts = {"batch": batch, "source": source, "made": _now(), "undone": None}
+        self._db.table("relabels").insert_all(
+            {**facts, "row": known.row, "before": known.record.label, "after": label}
+            for known, label in changes
+        )
+
+    def last_relabels(self) -> list[dict[str, Any]]:
+        """Return the changes of the newest batch that was not undone; none where there is none."""
+        newest = "(SELECT max(batch) FROM relabels WHERE undone IS NULL)"
+        with sqlite_faults(self._path):
+            return list(self._db.execute_returning_dicts(f"SELECT * FROM relabels WHERE batch = {newest}"))  # noqa: S608
+
+    def undo_relabels(self, batch: int, changes: Sequence[tuple[Known, str | None]]) -> None:
+        """Give, inside a transaction, records back the labels of before a batch, and mark it as undone."""
+        self.rewrite([(known, replace(known.record, label=before)) for known, before in changes])
+        self._db.execute("UPDATE relabels SET undone = ? WHERE batch = ?", [_now(), batch])
+
+    def corrections(self, rows: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
+        """Return by row the label that a person last changed, and what to, where it was not undone."""
+        marks = ",".join(map(str, rows))
+        where = f"undone IS NULL AND row IN ({marks})"
+        query = f"SELECT row, before, after FROM relabels WHERE {where} ORDER BY change"  # noqa: S608
+        found: dict[int, tuple[str | None, str | None]] = {}
+        with sqlite_faults(self._path):
+            for row, before, after in self._db.execute(query):
+                # Changed twice: what the dataset says is what stood before the first of them.
+                found[row] = (found[row][0] if row in found else before, after)
+        return found
+
+    def known_rows(self, rows: Sequence[int]) -> dict[int, Known]:
+        """Return by row what stands in live rows."""
+        marks = ",".join(map(str, rows))
+        return {known.row: known for known in self._known(f"tombstone IS NULL AND row IN ({marks})", [])}
 
     def bury(self, rows: Sequence[int]) -> None:
         """Set, inside a transaction, the tombstone of rows; their embeddings stay where they are."""

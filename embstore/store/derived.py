@@ -1,4 +1,4 @@
-"""What is derived from the records and kept beside them, checksummed: heads, the graph."""
+"""What is derived from the records and kept beside them, checksummed: heads, graph, projections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from embstore.errors import InvalidInput, StoreDamaged
 from embstore.store.snapshot import RecordsReader
 
 #: Kinds of derived things, and the folder of each.
-FOLDERS = {"head": "heads", "graph": "graph"}
+FOLDERS = {"head": "heads", "graph": "graph", "projection": "projections"}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 
 Tensors = Mapping[str, npt.NDArray[Any]]

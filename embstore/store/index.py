@@ -64,6 +64,14 @@ class FlatIndex:
             index.add(unit(block))
         return cls(index)
 
+    @classmethod
+    def with_ids(cls, dim: int, blocks: Iterable[tuple[Rows, Embeddings]]) -> FlatIndex:
+        """Index blocks of rows and their embeddings; the rows are the ids that plain faiss answers with."""
+        index = faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
+        for rows, block in blocks:
+            index.add_with_ids(unit(block), rows)
+        return cls(index)
+
     @property
     def ntotal(self) -> int:
         """Rows covered: 0 to ntotal - 1."""

@@ -25,7 +25,7 @@ def write_derived(path: Path, kind: str, name: str, tensors: Tensors, facts: Map
     ----------
     path : Path
         The store's folder.
-    kind : {'head', 'graph'}
+    kind : {'head', 'graph', 'projection'}
         What it is.
     name : str
         Letters, digits, ``.``, ``_`` and ``-``.

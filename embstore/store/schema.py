@@ -87,3 +87,16 @@ def m002_derived(db: Database) -> None:
     notes = {"sequence": int, "made": str, "facts": str}
     db.table("derived").create({**columns, **notes}, pk=("kind", "name"))
     db.execute("PRAGMA user_version = 2")
+
+
+@migrations()
+def m003_relabels(db: Database) -> None:
+    """Create the table of labels that a person changed, so that each change can be undone."""
+    columns = {"change": int, "batch": int, "row": int, "before": str, "after": str}
+    relabels = db.table("relabels").create(
+        {**columns, "source": str, "made": str, "undone": str},
+        pk="change",
+        not_null={"batch", "row", "source", "made"},
+    )
+    relabels.create_index(["row"])
+    db.execute("PRAGMA user_version = 3")

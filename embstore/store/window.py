@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from embstore.records import Record, Rejected
 from embstore.store.database import Build, Known, RecordsWriter, extra_json
@@ -81,6 +81,7 @@ def plan_window(
     """
     window = Window(next_record=first + len(records))
     stored = database.known_ids([record.id for record in records if record.id is not None])
+    corrected = database.corrections([known.row for known in stored.values()])
     taken: set[str] = set()
     for position, record in enumerate(records, first):
         known = stored.get(record.id) if record.id is not None else None
@@ -96,19 +97,28 @@ def plan_window(
             window.rejected.append(Rejected(position, record.split, record.id, error))
             continue
         taken.add(record.id)
-        _sort(window, position, record, known)
+        _sort(window, position, record, known, corrected.get(known.row) if known else None)
     texts = {added.sha256: added.record.text for added in window.added}
     window.known = database.known_texts(list(texts))
     window.to_encode = {sha: text for sha, text in texts.items() if sha not in window.known}
     return window
 
 
-def _sort(window: Window, position: int, record: Record, known: Known | None) -> None:
+def _sort(
+    window: Window,
+    position: int,
+    record: Record,
+    known: Known | None,
+    corrected: tuple[str | None, str | None] | None,
+) -> None:
     sha256 = text_sha256(record.text)
     if known is None or known.text_sha256 != sha256:
         window.added.append(Added(position, record, sha256, known.row if known else None))
         return
     window.seen.append(known.row)
+    if corrected == (record.label, known.record.label):
+        # The dataset still has the label that a person corrected; only another one in it is news.
+        record = replace(record, label=known.record.label)
     before = (known.record.split, known.record.label, extra_json(known.record))
     if before != (record.split, record.label, extra_json(record)):
         window.changed.append((known, record))

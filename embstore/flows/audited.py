@@ -1,0 +1,111 @@
+"""The records that an audit looks at, with their neighbors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from embstore.errors import InvalidData, NotFound
+from embstore.records import Embeddings, Mask, Rows, Similarities
+from embstore.store import Store
+from embstore.store.graph import graph_of
+
+# Neighbors of each record that an audit sees.
+NEIGHBORS = 50
+
+
+@dataclass(frozen=True)
+class AuditedRecords:
+    """Records of a store in the order of their rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n,), int64
+        Ascending.
+    ids, splits, texts : list of n str
+        Entry i of each is the same record.
+    labels : list of n (str or None)
+        Class names.
+    truncated : ndarray of shape (n,), bool
+        The encoder read the beginning of the text alone.
+    embeddings : ndarray of shape (n, dim), float32
+        As the store holds them.
+    similarities, neighbors : ndarray of shape (n, k)
+        Cosines and positions of the nearest others among these records.
+    """
+
+    rows: Rows
+    ids: list[str]
+    splits: list[str]
+    texts: list[str]
+    labels: list[str | None]
+    truncated: Mask
+    embeddings: Embeddings
+    similarities: Similarities
+    neighbors: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def labelled(self) -> Rows:
+        """Positions of the records that have a label, ascending."""
+        return np.array(
+            [place for place, label in enumerate(self.labels) if label is not None], dtype=np.int64
+        )
+
+    @property
+    def split_names(self) -> list[str]:
+        """Names of the splits, in order of first appearance."""
+        return list(dict.fromkeys(self.splits))
+
+    def places(self, split: str) -> list[int]:
+        """Return the positions of a split's records, ascending."""
+        return [place for place, name in enumerate(self.splits) if name == split]
+
+
+def audited_records(store: Store, splits: Sequence[str] = ()) -> AuditedRecords:
+    """Return the records of some splits of a store, or of all.
+
+    Raises
+    ------
+    NotFound
+        No such split.
+    InvalidData
+        Fewer than two records.
+    """
+    known = [str(name) for name in store.reader.counts("split")]
+    unknown = [name for name in splits if name not in known]
+    if unknown:
+        raise NotFound(
+            f"The store {store.name} has no split {unknown[0]!r}.",
+            why=f"It has: {', '.join(known) or 'none'}.",
+            fix=f"--split {known[0]}" if known else "embstore build DATASET",
+        )
+    chosen = list(dict.fromkeys(splits)) or known
+    parts = [store.rows(split=name) for name in chosen]
+    rows = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
+    if len(rows) < 2:
+        raise InvalidData(
+            f"{len(rows)} records of {store.name} are too few to be audited.",
+            why="An audit compares each with others.",
+            fix="embstore build DATASET",
+        )
+    ids, split_of, texts, labels, truncated = (
+        store.reader.column(name, rows) for name in ("id", "split", "text", "label", "truncated")
+    )
+    similarities, found = graph_of(store, NEIGHBORS).within(rows, splits=chosen, k=NEIGHBORS)
+    return AuditedRecords(
+        rows,
+        ids,
+        split_of,
+        texts,
+        labels,
+        truncated=np.array(truncated, dtype=np.bool_),
+        embeddings=np.asarray(store.embeddings(rows)),
+        similarities=similarities,
+        neighbors=np.searchsorted(rows, found),
+    )

@@ -1,0 +1,157 @@
+"""Relabel: a reviewed file taken back into the store, at zero encodes, and undone if need be."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from embstore.errors import InvalidData, InvalidInput, NotFound
+from embstore.flows.tables import FORMULAS
+from embstore.store import Store
+from embstore.store.relabeling import Relabelled, relabel_records, undo_relabel
+
+NEW_LABEL = "new_label"
+SUFFIXES = (".csv", ".jsonl")
+
+
+@dataclass(frozen=True)
+class RelabelReport:
+    """What was changed.
+
+    Parameters
+    ----------
+    store : str
+        Its path.
+    changed, unchanged : int
+        Records with another label now; and those that needed none, or could not be given theirs back.
+    source : str
+        Where the labels came from.
+    undone : bool
+        Labels were given back.
+    """
+
+    store: str
+    changed: int
+    unchanged: int
+    source: str
+    undone: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
+
+
+def relabel_store(
+    file: str | Path,
+    store: str | Path | None = None,
+    *,
+    home: str | Path | None = None,
+    new_labels: bool = False,
+) -> RelabelReport:
+    """Give records the labels of a reviewed file; nothing is encoded.
+
+    A later build of the same dataset keeps them, until the dataset itself has another label.
+
+    Parameters
+    ----------
+    file : str or Path
+        ``.csv`` or ``.jsonl`` with the columns ``id`` and ``new_label``; an empty ``new_label`` changes
+        nothing. With a column ``label``, the record must still have that label.
+    store, home
+        See `Store.open`.
+    new_labels : bool
+        Allow labels that no record of the store has yet.
+
+    Raises
+    ------
+    NotFound
+        No such file, store or record.
+    InvalidInput
+        The file is no CSV or JSON Lines, or lacks a column.
+    InvalidData
+        A label that is new to the store, an id with two answers, a record that was changed since the review.
+        Nothing was changed, whatever is wrong.
+    """
+    path = Path(file)
+    labels, expected = _answers(path)
+    with Store.open(store, home=home) as opened:
+        folder = opened.path
+        known = {label for label in opened.reader.counts("label") if label is not None}
+    unknown = sorted(set(labels.values()) - known)
+    if unknown and not new_labels:
+        raise InvalidData(
+            f"No record of {folder.name} has the label {unknown[0]!r} yet.",
+            why=f"It has: {', '.join(sorted(known)) or 'none'}.",
+            fix="correct the file, or allow it with --new-labels",
+        )
+    done = relabel_records(folder, labels, path.name, expected=expected)
+    return _report(folder, done, undone=False)
+
+
+def undo_relabelling(store: str | Path | None = None, *, home: str | Path | None = None) -> RelabelReport:
+    """Undo the last change of labels that was not undone yet; see `relabel_store`.
+
+    Raises
+    ------
+    NotFound
+        Nothing is left to undo.
+    """
+    with Store.open(store, home=home) as opened:
+        folder = opened.path
+    return _report(folder, undo_relabel(folder), undone=True)
+
+
+def _report(folder: Path, done: Relabelled, *, undone: bool) -> RelabelReport:
+    return RelabelReport(str(folder), done.changed, done.unchanged, done.source, undone)
+
+
+def _answers(path: Path) -> tuple[dict[str, str], dict[str, str | None]]:
+    """Return new labels by id, and the labels that they had at the review where the file says so."""
+    labels: dict[str, str] = {}
+    expected: dict[str, str | None] = {}
+    for number, row in enumerate(_rows(path), 1):
+        for column in ("id", NEW_LABEL):
+            if column not in row:
+                raise InvalidInput(
+                    f"{path} has no column {column!r}.",
+                    why=f"Row {number} has: {', '.join(map(str, row))}.",
+                    fix="embstore audit --output review.csv   (writes such a file)",
+                )
+        record_id, label = _text(row["id"]), _text(row[NEW_LABEL]).strip()
+        if not label:
+            continue
+        if labels.get(record_id, label) != label:
+            raise InvalidData(
+                f"{path} has two answers for {record_id!r}.", why=f"{labels[record_id]!r} and {label!r}."
+            )
+        labels[record_id] = label
+        if "label" in row:
+            expected[record_id] = _text(row["label"]) or None
+    return labels, expected
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    if path.suffix.lower() not in SUFFIXES:
+        raise InvalidInput(
+            f"{path} is no reviewed file.", why=f"Known are {' and '.join(SUFFIXES)}.", fix="review.csv"
+        )
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            if path.suffix.lower() == ".csv":
+                yield from csv.DictReader(file)
+            else:
+                yield from (json.loads(line) for line in file if line.strip())
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {path}.") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise InvalidInput(f"{path} cannot be read.", why=str(error)) from error
+
+
+def _text(value: Any) -> str:
+    """Return a cell without the apostrophe that keeps a spreadsheet from running it."""
+    text = "" if value is None else str(value)
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULAS) else text

@@ -1,0 +1,73 @@
+"""An audit as one page to read and decide by: no script, no network, texts never markup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from embstore.errors import DiskFailure
+from embstore.maps import words
+from embstore.maps.figures import PALETTE
+from embstore.maps.report import check_folder
+
+PAGE, CONTENT = "index.html", "audit.json"
+# Characters of a text that are shown.
+_LONGEST = 400
+
+
+def write_audit(content: Mapping[str, Any], folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Write an audit as ``index.html``, and its numbers as ``audit.json`` beside it.
+
+    Parameters
+    ----------
+    content : mapping
+        JSON values, as `Audit.as_json` gives them.
+    folder : str or Path
+        Made where it is missing.
+    overwrite : bool
+        Replace what is there.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    InvalidInput
+        The folder is a file, or holds something.
+    DiskFailure
+        It cannot be written.
+    """
+    target = Path(folder)
+    check_folder(target, overwrite=overwrite)
+    page = render_audit(content)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        numbers = json.dumps(content, ensure_ascii=False, indent=1)
+        (target / CONTENT).write_text(numbers + "\n", encoding="utf-8", errors="replace")
+        (target / PAGE).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise DiskFailure(
+            f"Writing to {target} failed: {error.strerror}.", fix="choose another folder"
+        ) from error
+    return target / PAGE
+
+
+def render_audit(content: Mapping[str, Any]) -> str:
+    """Return the page of an audit; the same values give the same page."""
+    shown = words.presentable(content)
+    environment = Environment(
+        loader=PackageLoader("embstore.maps"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    for name in ("percent", "count", "sentence"):
+        environment.filters[name] = getattr(words, name)
+    environment.filters["shorten"] = lambda text: words.shorten(text, _LONGEST)
+    most = max((row["records"] for row in shown["balance"]), default=1)
+    return environment.get_template("audit.html").render(
+        a=shown, errors=shown["label_errors"], palette=PALETTE, most=most, name=Path(shown["store"]).name
+    )
