@@ -94,7 +94,8 @@ def flips(home: str, seeds: int) -> None:
             shares[name].append(np.isin(flipped, top).mean())
     for name, values in shares.items():
         print(
-            f"flipped in the top 3 %, {name}: {statistics.median(values):.4f} ({min(values):.4f} to {max(values):.4f})"
+            f"flipped in the top 3 %, {name}: {statistics.median(values):.4f} "
+            f"({min(values):.4f} to {max(values):.4f})"
         )
 
 

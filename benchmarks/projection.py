@@ -37,25 +37,35 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         build(home)
         found: dict[str, list[dict[str, float]]] = {"embstore": [], "stock": []}
+        before = process("embstore", home)
+        print(f"first on this machine, where nothing is compiled yet: {before['first']:.2f} s")
         for _ in range(arguments.rounds):
             for name, values in found.items():
-                command = [sys.executable, __file__, "--run", name, "--home", home]
-                done = subprocess.run(command, capture_output=True, text=True, check=True)
-                values.append(json.loads(done.stdout.splitlines()[-1]))
+                values.append(process(name, home))
     for fit in ("first", "second"):
         seconds = {name: [one[fit] for one in values] for name, values in found.items()}
         for name, values in seconds.items():
             print(
-                f"{name:<10}{fit:<8}{statistics.median(values):>8.2f} s  ({min(values):.2f} to {max(values):.2f})"
+                f"{name:<10}{fit:<8}{statistics.median(values):>8.2f} s  "
+                f"({min(values):.2f} to {max(values):.2f})"
             )
         median, least, most = ratio(seconds["stock"], seconds["embstore"])
         print(f"{fit} fit: embstore is {median:.2f} ({least:.2f} to {most:.2f}) times as fast")
     for name, values in found.items():
         trusts = [one["trust"] for one in values]
         print(
-            f"{name:<10}trustworthiness {statistics.median(trusts):.4f} ({min(trusts):.4f} to {max(trusts):.4f})"
+            f"{name:<10}trustworthiness {statistics.median(trusts):.4f} "
+            f"({min(trusts):.4f} to {max(trusts):.4f})"
         )
     print("same bytes in each process:", len({one["bytes"] for one in found["embstore"]}) == 1)
+
+
+def process(name: str, home: str) -> dict[str, float]:
+    """Return what `once` found in a fresh process."""
+    command = [sys.executable, __file__, "--run", name, "--home", home]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def build(home: str) -> None:

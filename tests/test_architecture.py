@@ -23,7 +23,9 @@ FLOORS = {
     "flows": 3,
     "cli": 4,
 }
-FINETUNING = {f"embstore/learn/{name}.py" for name in ("classifier_model", "epochs", "finetuning", "pieces")}
+FINETUNING = {
+    f"embstore/learn/{name}.py" for name in ("classifier_model", "epochs", "finetuning", "parity", "pieces")
+}
 DOORS = {
     "faiss": {"embstore/store/index.py"},
     "sqlite_utils": {"embstore/store/database.py", "embstore/store/schema.py"},
@@ -31,6 +33,7 @@ DOORS = {
     "pyarrow": {"embstore/data/"},
     "pandas": {"embstore/flows/projection.py"},
     "umap": {"embstore/maps/projection.py"},
+    "numba": {"embstore/maps/descent.py"},
     "plotly": {"embstore/maps/map_page.py"},
     "transformers": {
         "embstore/encode/",

@@ -27,6 +27,8 @@ from embstore.store.keeping import drop_derived, write_derived
 logger = logging.getLogger(__name__)
 
 KIND = "projection"
+# Part of the name of a kept projection: a change of the algorithm is a change of what it gives.
+_ALGORITHM = 2
 AXES = ("X", "Y", "Z")
 
 
@@ -248,7 +250,7 @@ def _name(rows: Rows, splits: Sequence[str], labels: Sequence[str | None], optio
     """Return the name of a projection: a digest of all that changes it."""
     digest = hashlib.sha256(rows.astype("<i8").tobytes())
     said = labels if options.supervised else ()
-    digest.update(json.dumps([asdict(options), list(splits), list(said)]).encode())
+    digest.update(json.dumps([_ALGORITHM, asdict(options), list(splits), list(said)]).encode())
     return digest.hexdigest()[:16]
 
 

@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from embstore.errors import DiskFailure, Interrupted, InvalidData, InvalidInput
 from embstore.learn.classifier_model import FinetunedClassifier, ModelSource, quiet
 from embstore.learn.epochs import BEST, EpochScore, EpochWatcher, Progress
+from embstore.learn.parity import LEAST_COSINE, gradient_cosine
 from embstore.learn.pieces import PiecewiseTrainer, collate
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ class FinetuneOptions:
     seed : int
         Of the head's first weights, the order of the texts, and dropout.
     dtype : {'float32', 'bfloat16'}
-        Of the arithmetic; weights stay float32.
+        Of the arithmetic; weights stay float32. bfloat16 is used only where its gradients of the first
+        batch agree with those of float32.
     """
 
     epochs: int = 2
@@ -146,6 +148,7 @@ def finetune(
         checkpoints = output / CHECKPOINTS
         plan = {"options": asdict(options), "n": len(ids), "classes": classes, "source": str(source.folder)}
         resume = _resumable(checkpoints, json.loads(json.dumps(plan)))
+        options = _gated(classifier, ids, codes, options)
         watcher = EpochWatcher(classifier, validation, checkpoints, options.patience, progress, on_epoch)
         trainer = PiecewiseTrainer(
             model=classifier.model,
@@ -179,6 +182,24 @@ def _train(trainer: Trainer, resume: str | None, output: Path) -> None:
         raise DiskFailure(
             f"Writing to {output} failed: {error.strerror}.", fix=f"df -h {output.parent}"
         ) from error
+
+
+def _gated(
+    classifier: FinetunedClassifier, ids: list[list[int]], codes: list[int], options: FinetuneOptions
+) -> FinetuneOptions:
+    """Return the options with float32 where the gradients of bfloat16 are others."""
+    if options.dtype != "bfloat16":
+        return options
+    n = options.batch_size
+    cosine = gradient_cosine(classifier.model, ids[:n], torch.tensor(codes[:n]))
+    if cosine >= LEAST_COSINE:
+        return options
+    logger.warning(
+        "bfloat16 is not used: its gradients have a cosine of %.4f to those of float32, below %g.",
+        cosine,
+        LEAST_COSINE,
+    )
+    return replace(options, dtype="float32")
 
 
 def _class_weights(codes: list[int], n_classes: int) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 UMAP is McInnes, Healy and Melville, "UMAP: Uniform Manifold Approximation and Projection for Dimension
 Reduction" (arXiv:1802.03426). It spends most of its time on finding neighbors and on compiling the code that
-does; with exact neighbors at hand both fall away.
+does; with exact neighbors at hand both fall away. Its descent is replaced by one that uses all threads and is
+the same each time.
 """
 
 from __future__ import annotations
@@ -14,11 +15,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import umap.layouts
+import umap.umap_
 from umap import UMAP
+from umap.umap_ import find_ab_params
 
 from embstore.errors import InvalidData, InvalidInput
+from embstore.maps.descent import descend
 from embstore.maps.layout import Coordinates, Nearest, ProjectionOptions, check_size
 from embstore.records import Codes, Embeddings
+
+# Passes of the descent for large data and for small, where they cost little.
+_LARGE, _EPOCHS, _MORE_EPOCHS = 10_000, 300, 500
+_COMPILED = {
+    umap.umap_: ("smooth_knn_dist", "compute_membership_strengths", "init_graph_transform"),
+    umap.layouts: ("_nb_optimize_layout_euclidean_single_epoch",),
+}
 
 
 class Projector:
@@ -31,6 +43,7 @@ class Projector:
     """
 
     def __init__(self, options: ProjectionOptions) -> None:
+        _compile_once()
         self._options = options
         self._search = _KnownNeighbors()
 
@@ -72,11 +85,23 @@ class Projector:
             random_state=options.seed,
             transform_seed=options.seed,
             n_jobs=1,
+            # The graph of the points and where they begin; the descent is ours.
+            n_epochs=0,
             precomputed_knn=known,
         )
         with _quiet():
             self._umap.fit(embeddings, codes)
-        return np.ascontiguousarray(self._umap.embedding_, dtype=np.float32)
+        coordinates = descend(
+            self._umap.graph_,
+            np.asarray(self._umap.embedding_, dtype=np.float32),
+            curve=find_ab_params(1.0, options.min_dist),
+            n_epochs=_EPOCHS if len(embeddings) > _LARGE else _MORE_EPOCHS,
+            seed=options.seed,
+        )
+        # What it places later goes among these points, by its own number of passes.
+        self._umap.set_params(n_epochs=None)
+        self._umap.embedding_ = coordinates
+        return coordinates
 
     def place(self, embeddings: Embeddings, nearest: Nearest | None = None) -> Coordinates:
         """Place more embeddings, (m, dim), among those that were laid out; see `fit`.
@@ -110,6 +135,16 @@ class _KnownNeighbors:
         if self.answer is None or len(self.answer.positions) != len(points):
             raise InvalidInput("The neighbors of the points to place are not known.")
         return self.answer.positions[:, :k].astype(np.int32), _distances(self.answer, k)
+
+
+def _compile_once() -> None:
+    """Keep what UMAP compiles on the disk: compiling it takes as long as laying 16,000 points out."""
+    for module, names in _COMPILED.items():
+        for name in names:
+            # Another version of UMAP may have other functions; then it compiles as it would without us.
+            keep = getattr(getattr(module, name, None), "enable_caching", None)
+            if keep:
+                keep()
 
 
 def _distances(nearest: Nearest, k: int) -> npt.NDArray[np.float32]:

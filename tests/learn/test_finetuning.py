@@ -18,6 +18,7 @@ from embstore.encode.torch_encoder import load_encoder
 from embstore.errors import InvalidData, InvalidInput, InvalidModel
 from embstore.learn.classifier_model import FinetunedClassifier, ModelSource, TextClassifier
 from embstore.learn.finetuning import CHECKPOINTS, FinetuneOptions, _class_weights, finetune
+from embstore.learn.parity import gradient_cosine
 from embstore.learn.pieces import pieces
 
 FAST = FinetuneOptions(epochs=8, learning_rate=5e-3, batch_size=16)
@@ -221,3 +222,41 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         FinetunedClassifier.load(tmp_path)
     with pytest.raises(InvalidModel):
         FinetunedClassifier.start(ModelSource(tmp_path, "mean", True, 32), ["a", "b"])
+
+
+def test_gradients_of_bfloat16_agree_and_leave_the_model_as_it_was(source: ModelSource) -> None:
+    texts, labels = problem(16)
+    torch.manual_seed(0)
+    classifier = FinetunedClassifier.start(source, ["happy", "sad"])
+    before = [one.clone() for one in classifier.model.parameters()]
+    codes = torch.tensor([classifier.classes.index(label) for label in labels])
+    cosine = gradient_cosine(classifier.model, classifier.token_ids(texts), codes)
+    assert 0.99 < cosine < 1.0
+    assert all(
+        torch.equal(one, other) for one, other in zip(before, classifier.model.parameters(), strict=True)
+    )
+    assert all(one.grad is None for one in classifier.model.parameters())
+
+
+@pytest.mark.parametrize(("cosine", "used"), [(0.999, True), (0.5, False), (float("nan"), False)])
+def test_bfloat16_is_used_only_where_its_gradients_agree(
+    source: ModelSource,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    cosine: float,
+    used: bool,
+) -> None:
+    monkeypatch.setattr("embstore.learn.finetuning.gradient_cosine", lambda *_: cosine)
+    asked = FinetuneOptions(epochs=1, dtype="bfloat16")
+    texts, labels = problem(16)
+    found = finetune(source, texts, labels, tmp_path / "asked", asked)
+    plain = finetune(source, texts, labels, tmp_path / "plain", FinetuneOptions(epochs=1))
+    same = all(
+        torch.equal(one, other)
+        for one, other in zip(
+            found.classifier.model.parameters(), plain.classifier.model.parameters(), strict=True
+        )
+    )
+    assert same is not used
+    assert ("bfloat16 is not used" in caplog.text) is not used
