@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from embstore.maps.projection import Projector
     from embstore.maps.report import check_folder, write_report
     from embstore.records import Encoded, Neighbor, Prediction, Record, Rejected, TextEncoder
+    from embstore.service.options import ServeOptions
+    from embstore.service.server import serve
     from embstore.store import Split, Store, Verification, delete_store, find_store, verify_store
 
 __version__ = "0.1.0"
@@ -80,6 +82,8 @@ _HOMES = {
     "embstore.maps.projection": ("Projector",),
     "embstore.maps.report": ("check_folder", "write_report"),
     "embstore.records": ("Encoded", "Neighbor", "Prediction", "Record", "Rejected", "TextEncoder"),
+    "embstore.service.options": ("ServeOptions",),
+    "embstore.service.server": ("serve",),
     "embstore.store": ("Split", "Verification", "delete_store", "find_store", "verify_store"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -117,6 +121,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "Record",
     "Rejected",
     "RelabelReport",
+    "ServeOptions",
     "Split",
     "Store",
     "StoreInfo",
@@ -148,6 +153,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "project_store",
     "relabel_store",
     "scatter_picture",
+    "serve",
     "stored_encoder",
     "undo_relabelling",
     "verify_store",

@@ -78,6 +78,7 @@ class StoreDamaged(EmbstoreError):
     """The files of a store contradict each other or their checksums."""
 
     exit_code = 5
+    http_status = 503
 
 
 class DiskFailure(EmbstoreError):

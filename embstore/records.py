@@ -128,11 +128,14 @@ class Encoded:
         True where the text was longer than the encoder reads.
     errors : mapping of int to str
         Position among the n texts of each text that failed alone, and why.
+    tokens : ndarray of shape (n,), int64
+        Tokens of each text that were read, special ones included; empty where the encoder does not tell.
     """
 
     embeddings: Embeddings
     truncated: Mask
     errors: Mapping[int, str] = field(default_factory=dict)
+    tokens: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 class TextEncoder(Protocol):

@@ -21,6 +21,7 @@ FLOORS = {
     "learn": 2,
     "maps": 2,
     "flows": 3,
+    "service": 4,
     "cli": 4,
 }
 FINETUNING = {
@@ -58,6 +59,11 @@ DOORS = {
     "sqlite3": {"embstore/store/"},
     "rich": {"cli/embstore_cli/output.py"},
     "click": {"cli/embstore_cli/"},
+    "fastapi": {"embstore/service/"},
+    "starlette": {"embstore/service/"},
+    "pydantic": {"embstore/service/"},
+    "uvicorn": {"embstore/service/server.py"},
+    "prometheus_client": {"embstore/service/metrics.py"},
 }
 
 

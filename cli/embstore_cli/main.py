@@ -21,6 +21,7 @@ from embstore_cli.commands.info import info
 from embstore_cli.commands.list_stores import list_stores
 from embstore_cli.commands.neighbors import neighbors
 from embstore_cli.commands.relabel import relabel
+from embstore_cli.commands.serve import serve
 from embstore_cli.commands.umap import umap
 from embstore_cli.commands.verify import verify
 
@@ -39,6 +40,7 @@ def cli() -> None:
     embstore compare                     weigh heads: is frozen good enough?
     embstore umap --picture map.png      look at it
     embstore audit                       find wrong labels, duplicates and leaks
+    embstore serve                       answer over HTTP, with a page to explore it
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 done with quarantined records, 4 locked by another writer,
     5 damaged, 6 disk, 7 encoder mismatch, 130 stopped by Ctrl-C.
@@ -47,7 +49,7 @@ def cli() -> None:
 
 for command in (
     *(build, neighbors, fit, classify, compare, finetune),
-    *(umap, audit, relabel, export),
+    *(umap, audit, relabel, export, serve),
     *(info, list_stores, verify, delete),
 ):
     cli.add_command(command)

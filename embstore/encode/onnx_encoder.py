@@ -89,17 +89,19 @@ class OnnxEncoder:
             raise InvalidInput("encode takes a sequence of texts, and got one str.", fix="encode([text])")
         embeddings = np.zeros((len(texts), self.dim), dtype=np.float32)
         truncated = np.zeros(len(texts), dtype=np.bool_)
+        n_tokens = np.zeros(len(texts), dtype=np.int64)
         errors: dict[int, str] = {}
         for start in range(0, len(texts), _SLICE_SIZE):
             tokens = self._tokenizer.tokenize(texts[start : start + _SLICE_SIZE])
             truncated[start : start + len(tokens.ids)] = tokens.truncated
+            n_tokens[start : start + len(tokens.ids)] = [len(one) for one in tokens.ids]
             for batch in plan_batches([len(one) for one in tokens.ids], _TOKEN_BUDGET):
                 ids = [tokens.ids[position] for position in batch]
                 self._fill(embeddings, ids, (start + batch).tolist(), errors)
         good = np.isfinite(embeddings).all(axis=1) & embeddings.any(axis=1)
         for row in np.flatnonzero(~good).tolist():
             errors.setdefault(row, "the model returned zeros, NaN or infinity")
-        return Encoded(embeddings, truncated, errors)
+        return Encoded(embeddings, truncated, errors, n_tokens)
 
     def _fill(self, out: Embeddings, ids: list[list[int]], rows: list[int], errors: dict[int, str]) -> None:
         """Embed a batch, or where it fails each text alone, and note which of them fail."""

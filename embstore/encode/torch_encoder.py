@@ -109,15 +109,17 @@ class TorchEncoder:
             raise InvalidInput("encode takes a sequence of texts, and got one str.", fix="encode([text])")
         embeddings = np.zeros((len(texts), self.dim), dtype=np.float32)
         truncated = np.zeros(len(texts), dtype=np.bool_)
+        n_tokens = np.zeros(len(texts), dtype=np.int64)
         errors: dict[int, str] = {}
         start = 0
         for tokens in self._tokenizer.tokenize_ahead(texts, SLICE_SIZE):
             end = start + len(tokens.ids)
             truncated[start:end] = tokens.truncated
+            n_tokens[start:end] = [len(one) for one in tokens.ids]
             failed = self._encode_tokens(tokens.ids, embeddings[start:end])
             errors.update({start + position: error for position, error in failed.items()})
             start = end
-        return Encoded(embeddings, truncated, errors)
+        return Encoded(embeddings, truncated, errors, n_tokens)
 
     def _encode_tokens(self, ids: list[list[int]], out: Embeddings) -> dict[int, str]:
         """Fill ``out`` row by row; return the positions that failed and why."""

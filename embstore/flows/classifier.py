@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import embstore.flows.opening  # noqa: F401  (a store opened here can load its encoder)
 from embstore.errors import EncoderMismatch, InvalidInput, NotFound
 from embstore.learn.scorers import LinearScorer, VoteScorer, scorer_from
-from embstore.records import Embeddings, Neighbor, Prediction, Probabilities
+from embstore.records import Embeddings, Encoded, Neighbor, Prediction, Probabilities
 from embstore.store import Store
 from embstore.store.derived import list_derived, read_derived
 from embstore.store.queries import encode_queries
@@ -40,6 +40,8 @@ class Classification:
         Path of the store and name of the head that answered.
     note : str
         What a person should know about the head, or the empty string.
+    probabilities : dict of str to float
+        Calibrated, of each class, by ascending name.
     """
 
     text: str
@@ -49,6 +51,7 @@ class Classification:
     store: str
     head: str
     note: str = ""
+    probabilities: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -123,14 +126,19 @@ class Classifier:
         """
         with ExitStack() as unfinished:
             opened = unfinished.enter_context(Store.open(store, home=home))
-            name = _head_name(opened, head)
-            derived = read_derived(opened.path, opened.reader, HEAD, name)
-            if derived is None:
-                raise NotFound(f"The store {opened.name} has no head {name!r}.", fix=_fit_line(opened))
-            _check_encoder(opened, name, derived.facts)
-            scorer = scorer_from(derived.tensors, derived.facts)
+            classifier = cls.of(opened, head)
             unfinished.pop_all()
-        return cls(opened, name, scorer, dict(derived.facts))
+        return classifier
+
+    @classmethod
+    def of(cls, store: Store, head: str | None = None) -> Classifier:
+        """Open one of the heads of an open store; raises as `open` does."""
+        name = _head_name(store, head)
+        derived = read_derived(store.path, store.reader, HEAD, name)
+        if derived is None:
+            raise NotFound(f"The store {store.name} has no head {name!r}.", fix=_fit_line(store))
+        _check_encoder(store, name, derived.facts)
+        return cls(store, name, scorer_from(derived.tensors, derived.facts), dict(derived.facts))
 
     def close(self) -> None:
         """Close the store."""
@@ -176,21 +184,31 @@ class Classifier:
         """
         if isinstance(texts, str):
             raise InvalidInput("classify takes a sequence of texts, and got one str.", fix="classify([text])")
+        if not texts:
+            return []
+        return self.classify_encoded(texts, encode_queries(self.store.encoder, texts), evidence=evidence)
+
+    def classify_encoded(
+        self, texts: Sequence[str], encoded: Encoded, *, evidence: int = 3
+    ) -> list[Classification]:
+        """Classify texts that the store's encoder has embedded already; see `classify`."""
         if evidence < 0:
             raise InvalidInput(
                 f"{evidence} training texts cannot be shown.", why="It is 0 or more.", fix="-k 3"
             )
-        if not texts:
-            return []
-        encoded = encode_queries(self.store.encoder, texts)
-        said = self._predict(encoded.embeddings)
+        probabilities = self.probabilities(encoded.embeddings)
+        said = predictions(probabilities, self.scorer)
         shown = self._evidence(encoded.embeddings, [one.label for one in said], evidence)
-        answers = zip(texts, said, shown, encoded.truncated.tolist(), strict=True)
-        return [Classification(*answer, str(self.store.path), self.head, self.note) for answer in answers]
+        known = [dict(zip(self.scorer.classes, row, strict=True)) for row in probabilities.tolist()]
+        answers = zip(texts, said, shown, encoded.truncated.tolist(), known, strict=True)
+        where = str(self.store.path), self.head
+        note = self.note
+        return [Classification(*answer[:4], *where, note, answer[4]) for answer in answers]
 
-    def _predict(self, embeddings: Embeddings) -> list[Prediction]:
+    def probabilities(self, embeddings: Embeddings) -> Probabilities:
+        """Return the calibrated probabilities, (n, n_classes), of embeddings of shape (n, dim), float32."""
         if isinstance(self.scorer, LinearScorer):
-            return predictions(self.scorer.probabilities(embeddings), self.scorer)
+            return self.scorer.probabilities(embeddings)
         rows = self.scorer.rows
         allowed = np.zeros(self.store.snapshot.n_rows, dtype=np.bool_)
         allowed[rows] = True
@@ -202,7 +220,7 @@ class Classifier:
             segments=self.store.snapshot.segments,
             allowed=allowed,
         )
-        return predictions(self.scorer.probabilities(similarities, np.searchsorted(rows, found)), self.scorer)
+        return self.scorer.probabilities(similarities, np.searchsorted(rows, found))
 
     def _evidence(self, embeddings: Embeddings, labels: list[str], k: int) -> list[list[Neighbor]]:
         if not k:

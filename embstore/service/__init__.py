@@ -1,0 +1,1 @@
+"""HTTP over the flows: a typed API for programs and a page for people, safe by default."""

@@ -1,0 +1,84 @@
+"""Admission: how many requests are worked on at a time, and for how long each."""
+
+from __future__ import annotations
+
+import math
+
+import anyio
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from embstore.service.keys import is_guarded
+from embstore.service.metrics import Metrics
+from embstore.service.problems import Problem
+
+
+class AdmissionMiddleware:
+    """Admits a bounded number of requests below ``/v1`` and gives each a deadline.
+
+    What is refused costs next to nothing: neither its body nor its route is looked at.
+
+    Parameters
+    ----------
+    app : ASGIApp
+        What answers.
+    queue : int
+        Requests that are admitted and not yet answered, at most.
+    deadline : float
+        Seconds until one is given up.
+    metrics : Metrics
+        Where they are counted.
+    """
+
+    def __init__(self, app: ASGIApp, queue: int, deadline: float, metrics: Metrics) -> None:
+        self.app = app
+        self._queue = queue
+        self._deadline = deadline
+        self._metrics = metrics
+        self._admitted = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, refuse it with 429, or give it up with 504."""
+        if scope["type"] != "http" or not is_guarded(scope["path"]):
+            await self.app(scope, receive, send)
+        elif self._admitted >= self._queue:
+            await self._full()(scope, receive, send)
+        else:
+            self._count(1)
+            try:
+                await self._in_time(scope, receive, send)
+            finally:
+                self._count(-1)
+
+    async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_started(message: Message) -> None:
+            # An answer that has begun is not cut off.
+            limit.deadline = math.inf
+            await send(message)
+
+        with anyio.move_on_after(self._deadline) as limit:
+            await self.app(scope, receive, send_started)
+        if limit.cancelled_caught:
+            await self._late()(scope, receive, send)
+
+    def _count(self, change: int) -> None:
+        self._admitted += change
+        self._metrics.admitted.set(self._admitted)
+
+    def _full(self) -> Problem:
+        return Problem(
+            429,
+            "too-many-requests",
+            "The service has as many requests as it takes.",
+            why=f"{self._queue} are admitted and not yet answered; the limit is {self._queue}.",
+            fix="ask again after the seconds of Retry-After",
+            headers={"Retry-After": "1"},
+        )
+
+    def _late(self) -> Problem:
+        return Problem(
+            504,
+            "deadline-passed",
+            "The request was not answered in time.",
+            why=f"Its deadline is {self._deadline:g} s.",
+            fix="ask for fewer texts at once, or later",
+        )

@@ -1,0 +1,100 @@
+"""The app: routes, and around them everything that a request passes before it is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from embstore import __version__
+from embstore.service import probes, reports, routes
+from embstore.service.admission import AdmissionMiddleware
+from embstore.service.desk import Desk
+from embstore.service.envelope import EnvelopeMiddleware
+from embstore.service.keys import KeyMiddleware, read_keys
+from embstore.service.limits import describe
+from embstore.service.live import LiveStore
+from embstore.service.metrics import Metrics
+from embstore.service.options import ServeOptions
+from embstore.service.page import page_routes
+from embstore.service.problems import handle_problems
+from embstore.service.reports import Reports
+from embstore.service.same_site import SameSiteMiddleware
+
+#: How a worker process learns what it serves.
+OPTIONS, STORE = "EMBSTORE_SERVICE_OPTIONS", "EMBSTORE_SERVICE_STORE"
+
+
+def create_app(store: Path, options: ServeOptions) -> FastAPI:
+    """Return the app that serves a store; the store is opened when the app starts.
+
+    Parameters
+    ----------
+    store : Path
+        The store's folder.
+    options : ServeOptions
+        Limits, keys and hosts.
+
+    Raises
+    ------
+    NotFound, InvalidInput
+        The file of keys cannot be used.
+    """
+    keys = read_keys(options.api_key_file) if options.api_key_file else ()
+    metrics = Metrics()
+    desk = Desk(options, LiveStore(store, metrics), metrics)
+    made = Reports(desk.live)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await desk.start()
+        try:
+            yield
+        finally:
+            await made.stop()
+            await desk.stop()
+
+    app = FastAPI(
+        title="embstore",
+        version=__version__,
+        summary="Search, classification and embeddings from one store.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.desk, app.state.reports = desk, made
+    handle_problems(app)
+    for part in (routes, reports, probes):
+        app.include_router(part.router)
+    app.router.routes.extend(page_routes())
+    app.openapi = _described(app, desk)  # type: ignore[method-assign]
+    # The last one added is the first that a request passes.
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=options.max_body)
+    app.add_middleware(AdmissionMiddleware, queue=options.queue, deadline=options.deadline, metrics=metrics)
+    app.add_middleware(KeyMiddleware, keys=keys)
+    app.add_middleware(SameSiteMiddleware)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=options.hosts, www_redirect=False)
+    app.add_middleware(EnvelopeMiddleware, metrics=metrics)
+    return app
+
+
+def app_from_environment() -> FastAPI:
+    """Return the app of a worker process."""
+    return create_app(Path(os.environ[STORE]), ServeOptions.from_json(os.environ[OPTIONS]))
+
+
+def _described(app: FastAPI, desk: Desk) -> Any:
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        dim = None if desk.live.problem else desk.live.current.store.dim
+        return describe(plain(), desk.options, dim)
+
+    return openapi

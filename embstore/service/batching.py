@@ -1,0 +1,129 @@
+"""Batching: items that arrive while a batch is worked on make up the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Batcher(Generic[Item, Answer]):
+    """Gathers items into batches and works on one batch at a time, in a thread of its own.
+
+    With one caller an item is worked on at once. When batches had several items, the next waits a moment
+    until about as many are there: callers that were answered together ask again together.
+
+    Parameters
+    ----------
+    work : callable
+        Takes the items of a batch; returns an answer, or an error to raise, for each.
+    weigh : callable
+        Returns the weight of an item.
+    budget : float
+        Weight of a batch, at most; a single item may exceed it.
+    wait : float
+        Seconds that an item waits for others, at most.
+    name : str
+        Of the thread.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[Item]], Sequence[Answer | BaseException]],
+        *,
+        weigh: Callable[[Item], float] = lambda _: 1.0,
+        budget: float = 1.0,
+        wait: float = 0.0,
+        name: str,
+    ) -> None:
+        self._work = work
+        self._weigh = weigh
+        self._budget = budget
+        self._wait = wait
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._arrived = asyncio.Event()
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._expected = 1
+        self._seconds = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to work; needs a running event loop."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Give up what waits and end the thread."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        for _, future in self._waiting:
+            future.cancel()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    async def ask(self, item: Item) -> Answer:
+        """Return the answer to an item; an item whose caller gave up meanwhile is not worked on."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        self._arrived.set()
+        return await future
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._gather()
+            batch = self._take()
+            if not batch:
+                continue
+            begun = time.perf_counter()
+            done = loop.run_in_executor(self._executor, self._work, [item for item, _ in batch])
+            await asyncio.wait([done])
+            self._seconds = time.perf_counter() - begun
+            # Whatever went wrong, the callers wait for it.
+            failed = done.exception()
+            answers = [failed] * len(batch) if failed else done.result()
+            for (_, future), answer in zip(batch, answers, strict=True):
+                _settle(future, answer)
+
+    async def _gather(self) -> None:
+        """Wait for an item, and then a moment for as many as came lately."""
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        # Never longer than half of what a batch takes: a wait must cost less than it can gain.
+        until = time.perf_counter() + min(self._wait, self._seconds / 2)
+        while len(self._waiting) < self._expected and (left := until - time.perf_counter()) > 0:
+            self._arrived.clear()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), left)
+        self._expected = max(1, len(self._waiting))
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
+        batch: list[tuple[Item, asyncio.Future[Answer]]] = []
+        weight = 0.0
+        while self._waiting:
+            item, future = self._waiting[0]
+            if future.done():
+                self._waiting.popleft()
+                continue
+            weight += self._weigh(item)
+            if batch and weight > self._budget:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+
+def _settle(future: asyncio.Future[Answer], answer: Answer | BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(answer, BaseException):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

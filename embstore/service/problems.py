@@ -1,0 +1,161 @@
+"""Errors as RFC 9457 problem documents: the one place where an error becomes an HTTP answer."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from embstore.errors import EmbstoreError
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+# Errors of a request that are told; a body of a thousand wrong numbers is wrong at the first of them.
+_TOLD = 10
+
+
+class NotReady(EmbstoreError):
+    """What was asked for is being made, or the store is gone; it may be there later.
+
+    Parameters
+    ----------
+    retry_after : int
+        Seconds until it is worth asking again.
+    """
+
+    http_status: ClassVar[int] = 503
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "", retry_after: int = 5) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.retry_after = retry_after
+
+
+class Problem(Response):
+    """A problem document: ``type``, ``title``, ``status``, ``detail``, and ``what``, ``why``, ``fix``.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    kind : str
+        Last part of the type: stable, for programs.
+    what, why, fix : str
+        As `EmbstoreError` has them.
+    errors : sequence of dict, optional
+        ``where`` and ``message`` of each wrong field.
+    headers : mapping of str to str, optional
+        Beside the content type.
+    """
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        what: str,
+        *,
+        why: str = "",
+        fix: str = "",
+        errors: list[dict[str, str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        content: dict[str, Any] = {
+            "type": f"urn:embstore:problem:{kind}",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": " ".join(part for part in (what, why) if part),
+            "what": what,
+            "why": why,
+            "fix": fix,
+        }
+        if errors is not None:
+            content["errors"] = errors
+        # ASCII: a name in the request may hold half of a surrogate pair, which UTF-8 cannot.
+        super().__init__(json.dumps(content).encode(), status, dict(headers or {}))
+
+
+def problem_of(error: EmbstoreError) -> Problem:
+    """Return an error of the family as a problem; its type is the name of its class."""
+    retry = {"Retry-After": str(error.retry_after)} if isinstance(error, NotReady) else {}
+    return Problem(
+        error.http_status,
+        kind_of(type(error).__name__),
+        error.what,
+        why=error.why,
+        fix=error.fix,
+        headers=retry,
+    )
+
+
+def problem_of_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Problem:
+    """Return a problem that has no error of ours behind it: no such path, method or body."""
+    phrase = HTTPStatus(status).phrase
+    said = detail if detail and detail != phrase else f"{phrase}."
+    return Problem(status, kind_of(phrase.title()), said, headers=headers)
+
+
+def kind_of(name: str) -> str:
+    """Return ``NotFound`` or ``Not Found`` as ``not-found``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z]+", "-", name).strip("-").lower()
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Make an app answer every error with a problem document."""
+    app.add_exception_handler(EmbstoreError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    if not isinstance(error, EmbstoreError):
+        raise error
+    if error.http_status >= 500 and not isinstance(error, NotReady):
+        logger.warning("%s %s: %s", request.method, request.url.path, error)
+    return problem_of(error)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    # Not the input itself: it may be megabytes, or no Unicode.
+    errors = [
+        {"where": ".".join(map(str, one["loc"]))[:200], "message": str(one["msg"])[:300]}
+        for one in error.errors()[:_TOLD]
+    ]
+    first = errors[0]
+    return Problem(
+        422,
+        "invalid-input",
+        f"The request is not valid: {first['where']}.",
+        why=f"{first['message']}.",
+        fix="see /openapi.json for the fields and their limits",
+        errors=errors,
+    )
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return problem_of_status(error.status_code, str(error.detail), error.headers)
+
+
+async def _unforeseen(_: Request, __: Exception) -> Response:
+    # The server logs the traceback; the caller learns the request's id and nothing of the inside.
+    return Problem(
+        500,
+        "internal",
+        "The service failed.",
+        why="This is a defect, not a mistake of the request.",
+        fix="report the header X-Request-Id with the log of that moment",
+    )

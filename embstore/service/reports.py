@@ -1,0 +1,128 @@
+"""Map, comparison and audit: made once in the background for each state of the store, then kept."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import FileResponse, Response
+
+from embstore.encode.onnx_cache import cache_folder
+from embstore.service.live import LiveStore
+from embstore.service.opened import Opened
+from embstore.service.problems import NotReady, Problem
+
+router = APIRouter(prefix="/v1")
+# Raise it when kept reports have another form than before.
+_VERSION = 1
+# The lowest priority: requests go first.
+_NICE = 19
+
+
+class Reports:
+    """Where reports are kept, and the one process that makes them, at the lowest priority.
+
+    Parameters
+    ----------
+    live : LiveStore
+        What they are about.
+    """
+
+    def __init__(self, live: LiveStore) -> None:
+        self._live = live
+        self._making: dict[Path, asyncio.Task[None]] = {}
+        # One at a time: each takes all the memory and time that it can get.
+        self._turn = asyncio.Semaphore(1)
+
+    async def answer(self, kind: str) -> Response:
+        """Return a report; raises `NotReady` while it is being made.
+
+        Parameters
+        ----------
+        kind : {'map', 'compare', 'audit'}
+            Which one.
+        """
+        opened = self._live.current
+        file = _file(opened, kind)
+        if file.is_file():
+            return FileResponse(file, media_type="application/json", headers={"Cache-Control": "no-cache"})
+        failed = file.with_suffix(".problem")
+        if failed.is_file():
+            return _problem(failed)
+        if file not in self._making:
+            self._making[file] = asyncio.create_task(self._make(kind, opened.store.path, file))
+        raise NotReady(
+            f"The {kind} of {opened.store.name} is being made.",
+            why="It is made once for each state of the store, in the background.",
+            fix="ask again after the seconds of Retry-After",
+        )
+
+    async def stop(self) -> None:
+        """End what is being made."""
+        for task in self._making.values():
+            task.cancel()
+        await asyncio.gather(*self._making.values(), return_exceptions=True)
+
+    async def _make(self, kind: str, store: Path, file: Path) -> None:
+        async with self._turn:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "embstore.service.report", kind, str(store.absolute()), str(file)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                # `-m` would import from the current folder, where anybody's json.py may stand.
+                env={**os.environ, "PYTHONSAFEPATH": "1"},
+            )
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+            try:
+                await process.wait()
+            finally:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                del self._making[file]
+
+
+def reports_of(request: Request) -> Reports:
+    """Return the reports of the app that answers."""
+    reports: Reports = request.app.state.reports
+    return reports
+
+
+Kept = Annotated[Reports, Depends(reports_of)]
+
+
+@router.get("/map", response_class=Response)
+async def projected(reports: Kept) -> Response:
+    """Return where each record lies, column by column in the order of the rows."""
+    return await reports.answer("map")
+
+
+@router.get("/compare", response_class=Response)
+async def compared(reports: Kept) -> Response:
+    """Return what ``embstore compare --json`` prints."""
+    return await reports.answer("compare")
+
+
+@router.get("/audit", response_class=Response)
+async def audited(reports: Kept) -> Response:
+    """Return what ``embstore audit --json`` prints."""
+    return await reports.answer("audit")
+
+
+def _file(opened: Opened, kind: str) -> Path:
+    manifest = opened.store.manifest
+    key = hashlib.sha256(f"{_VERSION} {kind} {opened.content}".encode()).hexdigest()[:16]
+    return cache_folder() / "reports" / f"{manifest.uuid}-{kind}-{key}.json"
+
+
+def _problem(file: Path) -> Problem:
+    told = json.loads(file.read_text(encoding="utf-8"))
+    return Problem(told["status"], told["kind"], told["what"], why=told["why"], fix=told["fix"])

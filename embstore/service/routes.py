@@ -1,0 +1,181 @@
+"""The typed API: search, classification, embeddings, records, stores."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Depends, Query, Request
+
+from embstore.errors import NotFound
+from embstore.records import Encoded, Neighbor
+from embstore.service import schemas
+from embstore.service.desk import Desk, direction_of
+from embstore.service.limits import check_dim, check_k, check_texts
+from embstore.service.opened import Opened
+
+router = APIRouter(prefix="/v1")
+
+
+def desk_of(request: Request) -> Desk:
+    """Return the desk of the app that answers."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+AtDesk = Annotated[Desk, Depends(desk_of)]
+
+
+@router.post("/search", response_model=schemas.SearchAnswer)
+async def search(body: schemas.SearchRequest, desk: AtDesk) -> dict[str, Any]:
+    """Return the records most similar to a text, an embedding or a stored record."""
+    check_k(body.k, desk.options)
+    with desk.live.lease() as opened:
+        if isinstance(body, schemas.IdSearch):
+            return await _near_record(desk, opened, body.id, body)
+        if isinstance(body, schemas.TextSearch):
+            check_texts([body.text], desk.options)
+            query = (await desk.encode(opened, [body.text])).embeddings
+        else:
+            check_dim(len(body.embedding), opened.store.dim)
+            query = direction_of(body.embedding)
+        store = opened.store
+        found = await desk.ask(lambda: store.neighbors_of(query, body.k, split=body.split, label=body.label))
+        return _found(opened, found[0])
+
+
+@router.get("/records/{record_id:path}/neighbors", response_model=schemas.SearchAnswer)
+async def record_neighbors(
+    record_id: str, query: Annotated[schemas.NeighborQuery, Query()], desk: AtDesk
+) -> dict[str, Any]:
+    """Return the records most similar to a stored one, itself left out."""
+    check_k(query.k, desk.options)
+    with desk.live.lease() as opened:
+        return await _near_record(desk, opened, record_id, query)
+
+
+@router.get("/records/{record_id:path}", response_model=schemas.RecordAnswer)
+async def record(record_id: str, desk: AtDesk) -> dict[str, Any]:
+    """Return a stored record."""
+    with desk.live.lease() as opened:
+        store = opened.store
+
+        def found() -> Any:
+            return store.reader.records([store.reader.row_of(record_id, store.snapshot)])[0]
+
+        one = await desk.ask(found)
+        return {
+            "id": one.id,
+            "split": one.split,
+            "label": one.label,
+            "text": one.text,
+            "extra": dict(one.extra),
+        }
+
+
+@router.post("/classify", response_model=schemas.ClassifyAnswer)
+async def classify(body: schemas.ClassifyRequest, desk: AtDesk) -> dict[str, Any]:
+    """Return what a head says of texts: label, probabilities, whether it abstains, and its evidence."""
+    check_texts(body.texts, desk.options)
+    check_k(body.evidence, desk.options)
+    with desk.live.lease() as opened:
+        classifier = opened.classifiers.get(body.head or next(reversed(opened.classifiers), ""))
+        if classifier is None:
+            raise _no_head(opened, body.head)
+        encoded = await desk.encode(opened, body.texts)
+        answers = await desk.ask(
+            lambda: classifier.classify_encoded(body.texts, encoded, evidence=body.evidence)
+        )
+        return {
+            **_where(opened),
+            "head": classifier.head,
+            "note": answers[0].note,
+            "answers": [{**one.as_json(), "probabilities": one.probabilities} for one in answers],
+        }
+
+
+@router.post("/embeddings", response_model=schemas.EmbeddingsAnswer)
+async def embeddings(body: schemas.EmbeddingsRequest, desk: AtDesk) -> dict[str, Any]:
+    """Return the embeddings of texts, in OpenAI's shapes; ``model`` is the store's name or its encoder's."""
+    texts = [body.input] if isinstance(body.input, str) else body.input
+    check_texts(texts, desk.options)
+    with desk.live.lease() as opened:
+        _check_model(opened, body.model)
+        if body.dimensions is not None:
+            check_dim(body.dimensions, opened.store.dim)
+        encoded = await desk.encode(opened, texts)
+        tokens = int(encoded.tokens.sum())
+        return {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": place, "embedding": values}
+                for place, values in enumerate(_written(encoded, body.encoding_format))
+            ],
+            "model": body.model,
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }
+
+
+@router.get("/stores", response_model=schemas.StoresAnswer)
+async def stores(desk: AtDesk) -> dict[str, Any]:
+    """Return what is served: records, splits, labels, heads, encoder, index."""
+    return {"stores": [desk.live.current.facts]}
+
+
+async def _near_record(
+    desk: Desk, opened: Opened, record_id: str, asked: schemas.Filters | schemas.NeighborQuery
+) -> dict[str, Any]:
+    store, k = opened.store, asked.k
+    found = await desk.ask(
+        lambda: store.neighbors_of_record(record_id, k, split=asked.split, label=asked.label)
+    )
+    return _found(opened, found)
+
+
+def _found(opened: Opened, neighbors: list[Neighbor]) -> dict[str, Any]:
+    exact = opened.facts["index"]["kind"] in ("Flat", "none")
+    listed = [
+        {
+            "rank": one.rank,
+            "similarity": round(one.similarity, 6),
+            "id": one.record.id,
+            "split": one.record.split,
+            "label": one.record.label,
+            "text": one.record.text,
+        }
+        for one in neighbors
+    ]
+    return {**_where(opened), "exact": exact, "neighbors": listed}
+
+
+def _where(opened: Opened) -> dict[str, Any]:
+    return {"store": opened.store.name, "generation": opened.store.snapshot.sequence}
+
+
+def _no_head(opened: Opened, head: str | None) -> NotFound:
+    name = opened.store.name
+    known = ", ".join(opened.classifiers) or "none"
+    return NotFound(
+        f"The store {name} has no head{f' {head!r}' if head else ''}.",
+        why=opened.problems.get(head or "") or f"It has: {known}.",
+        fix=f"embstore fit -s {name}",
+    )
+
+
+def _check_model(opened: Opened, model: str) -> None:
+    encoder = str(opened.facts["encoder"]["model"])
+    served = dict.fromkeys([opened.store.name, encoder, encoder.rsplit("/", 1)[-1]])
+    if model not in served:
+        raise NotFound(
+            f"This service has no model {model!r}.",
+            why=f"It has: {', '.join(served)}.",
+            fix=f'"model": "{opened.store.name}"',
+        )
+
+
+def _written(encoded: Encoded, form: str) -> list[Any]:
+    if form == "float":
+        numbers: list[Any] = encoded.embeddings.tolist()
+        return numbers
+    return [base64.b64encode(np.asarray(row, dtype="<f4").tobytes()).decode() for row in encoded.embeddings]

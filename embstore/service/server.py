@@ -1,0 +1,108 @@
+"""Serving: the address is bound, then uvicorn runs the app; the door to uvicorn."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from embstore.errors import InvalidInput
+from embstore.service.app import OPTIONS, STORE
+from embstore.service.keys import read_keys
+from embstore.service.metrics import FOLDER
+from embstore.service.options import ServeOptions
+from embstore.store import Store
+
+_BACKLOG = 2048
+
+
+def serve(
+    store: str | Path | None = None,
+    *,
+    home: str | Path | None = None,
+    options: ServeOptions | None = None,
+    ready: Callable[[str, str], None] | None = None,
+) -> None:
+    """Serve a store over HTTP until the process is told to stop; requests in progress are finished.
+
+    Parameters
+    ----------
+    store, home
+        See `Store.open`.
+    options : ServeOptions, optional
+        Address, limits, keys.
+    ready : callable, optional
+        Called with the store's path and the service's address once the address is bound.
+
+    Raises
+    ------
+    NotFound
+        No such store, or no file of keys.
+    InvalidInput
+        The address cannot be bound, or the file of keys cannot be used.
+    StoreDamaged
+        The store's files contradict each other.
+    """
+    chosen = options or ServeOptions()
+    # Before anything is bound: what is wrong with store or keys is told at once.
+    if chosen.api_key_file:
+        read_keys(chosen.api_key_file)
+    with Store.open(store, home=home) as opened:
+        path = opened.path.resolve()
+    with ExitStack() as cleanup:
+        bound = cleanup.enter_context(_bind(chosen))
+        if chosen.workers > 1:
+            # Before prometheus_client is imported by a worker.
+            os.environ[FOLDER] = cleanup.enter_context(tempfile.TemporaryDirectory())
+        os.environ[OPTIONS], os.environ[STORE] = chosen.to_json(), str(path)
+        if ready is not None:
+            ready(str(path), _address(bound))
+        _run(chosen, bound)
+
+
+def _run(options: ServeOptions, bound: socket.socket) -> None:
+    config = uvicorn.Config(
+        "embstore.service.app:app_from_environment",
+        factory=True,
+        workers=options.workers,
+        log_level=logging.WARNING,
+        access_log=False,
+        server_header=False,
+        # Only a proxy on this machine is believed about the caller's address.
+        forwarded_allow_ips="127.0.0.1",
+        timeout_graceful_shutdown=max(1, round(options.drain)),
+        backlog=_BACKLOG,
+    )
+    if options.workers > 1:
+        Multiprocess(config, sockets=[bound]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[bound])
+
+
+def _bind(options: ServeOptions) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((options.host, options.port))
+        bound.set_inheritable(True)
+    except OSError as error:
+        bound.close()
+        raise InvalidInput(
+            f"The service cannot listen on {options.host}, port {options.port}.",
+            why=f"{error.strerror}.",
+            fix="embstore serve --port 0   (takes any free port)",
+        ) from error
+    return bound
+
+
+def _address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
