@@ -18,9 +18,9 @@ from embstore.service.admission import AdmissionMiddleware
 from embstore.service.desk import Desk
 from embstore.service.envelope import EnvelopeMiddleware
 from embstore.service.keys import KeyMiddleware, read_keys
-from embstore.service.limits import describe
 from embstore.service.live import LiveStore
 from embstore.service.metrics import Metrics
+from embstore.service.openapi import describe
 from embstore.service.options import ServeOptions
 from embstore.service.page import page_routes
 from embstore.service.problems import handle_problems

@@ -1,9 +1,8 @@
-"""Limits of a request that are settings, checked here and written into the OpenAPI document."""
+"""Limits of a request that are settings; `embstore.service.openapi` writes the same into the document."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from embstore.errors import InvalidInput
 from embstore.service.options import ServeOptions
@@ -48,40 +47,3 @@ def check_dim(dim: int, expected: int) -> None:
         raise InvalidInput(
             f"An embedding of {dim} numbers does not fit.", why=f"Those of this store have {expected}."
         )
-
-
-def describe(schema: dict[str, Any], options: ServeOptions, dim: int | None) -> dict[str, Any]:
-    """Write the limits into an OpenAPI document, which is changed and returned.
-
-    Parameters
-    ----------
-    schema : dict
-        As FastAPI makes it.
-    options : ServeOptions
-        The limits.
-    dim : int or None
-        Length of the store's embeddings; None where no store is open.
-    """
-    models = schema["components"]["schemas"]
-    text, texts = {"maxLength": options.max_characters}, {"maxItems": options.max_texts}
-    for name in ("TextSearch", "EmbeddingSearch", "IdSearch"):
-        models[name]["properties"]["k"]["maximum"] = options.max_k
-    models["TextSearch"]["properties"]["text"] |= text
-    models["ClassifyRequest"]["properties"]["evidence"]["maximum"] = options.max_k
-    for field in (
-        models["ClassifyRequest"]["properties"]["texts"],
-        models["EmbeddingsRequest"]["properties"]["input"]["anyOf"][1],
-    ):
-        field.update(texts)
-        field["items"] |= text
-    models["EmbeddingsRequest"]["properties"]["input"]["anyOf"][0] |= text
-    embedding = models["EmbeddingSearch"]["properties"]["embedding"]
-    embedding["contains"] = {"not": {"const": 0}}
-    if dim is not None:
-        embedding |= {"minItems": dim, "maxItems": dim}
-        wished = models["EmbeddingsRequest"]["properties"]["dimensions"]["anyOf"][0]
-        wished |= {"minimum": dim, "maximum": dim}
-    for parameter in schema["paths"]["/v1/records/{record_id}/neighbors"]["get"]["parameters"]:
-        if parameter["name"] == "k":
-            parameter["schema"]["maximum"] = options.max_k
-    return schema

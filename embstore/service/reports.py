@@ -16,8 +16,8 @@ from starlette.responses import FileResponse, Response
 
 from embstore.encode.onnx_cache import cache_folder
 from embstore.service.live import LiveStore
-from embstore.service.opened import Opened
 from embstore.service.problems import NotReady, Problem
+from embstore.store import Store
 
 router = APIRouter(prefix="/v1")
 # Raise it when kept reports have another form than before.
@@ -50,7 +50,7 @@ class Reports:
             Which one.
         """
         opened = self._live.current
-        file = _file(opened, kind)
+        file = _file(opened.store.manifest.uuid, opened.content, kind)
         if file.is_file():
             return FileResponse(file, media_type="application/json", headers={"Cache-Control": "no-cache"})
         failed = file.with_suffix(".problem")
@@ -117,10 +117,15 @@ async def audited(reports: Kept) -> Response:
     return await reports.answer("audit")
 
 
-def _file(opened: Opened, kind: str) -> Path:
-    manifest = opened.store.manifest
-    key = hashlib.sha256(f"{_VERSION} {kind} {opened.content}".encode()).hexdigest()[:16]
-    return cache_folder() / "reports" / f"{manifest.uuid}-{kind}-{key}.json"
+def report_file(store: Path, kind: str) -> Path:
+    """Return where the report of a store is kept, or would be, in the state that the store has now."""
+    with Store.open(store) as opened:
+        return _file(opened.manifest.uuid, opened.reader.content_key(), kind)
+
+
+def _file(uuid: str, content: str, kind: str) -> Path:
+    key = hashlib.sha256(f"{_VERSION} {kind} {content}".encode()).hexdigest()[:16]
+    return cache_folder() / "reports" / f"{uuid}-{kind}-{key}.json"
 
 
 def _problem(file: Path) -> Problem:

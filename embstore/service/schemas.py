@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 # A text of nothing but white space has nothing to embed. Python counts four separators and the next line as
 # white space that regular expressions do not.
@@ -12,7 +12,16 @@ _NOT_BLANK = r"[^\s\x1c-\x1f\x85]"
 Text = Annotated[str, Field(min_length=1, pattern=_NOT_BLANK)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
-Neighbors = Annotated[int, Field(ge=1)]
+
+
+def _whole(value: Any) -> Any:
+    # To JSON 10.0 is the integer 10; true is none.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# The bound first: after a validator it would be missing from the schema.
+Neighbors = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+NoneOrMore = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
 
 
 class Strict(BaseModel):
@@ -79,7 +88,7 @@ class ClassifyRequest(Strict):
 
     texts: Annotated[list[Text], Field(min_length=1)]
     head: Name | None = None
-    evidence: Annotated[int, Field(ge=0)] = 3
+    evidence: NoneOrMore = 3
 
 
 class EmbeddingsRequest(Strict):
@@ -88,7 +97,7 @@ class EmbeddingsRequest(Strict):
     input: Text | Annotated[list[Text], Field(min_length=1)]
     model: Name
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Annotated[int, Field(ge=1)] | None = None
+    dimensions: Neighbors | None = None
     user: Annotated[str, Field(max_length=1000)] | None = None
 
 
