@@ -68,10 +68,13 @@ class Audit:
     review : list of dict
         One row for each record that a person should look at, most suspicious label first; the column
         ``new_label`` is empty and waits for an answer that `relabel_store` takes.
+    label_probabilities : dict of str to float
+        By id, the out-of-fold probability of the label of each record that was judged, in [0, 1].
     """
 
     content: dict[str, Any]
     review: list[dict[str, Any]]
+    label_probabilities: dict[str, float]
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -126,7 +129,7 @@ def audit_store(
             "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
         content["seconds"] = round(time.perf_counter() - begun, 2)
-        return Audit(content, _review(records, suspects, groups))
+        return Audit(content, _review(records, suspects, groups), suspects.label_probabilities(records))
 
 
 def how(options: AuditOptions) -> dict[str, str]:

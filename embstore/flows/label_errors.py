@@ -60,6 +60,14 @@ class Suspects:
             "encoder cannot tell apart. Trust the order more than the number."
         )
 
+    def label_probabilities(self, records: AuditedRecords) -> dict[str, float]:
+        """Return, by id, the out-of-fold probability of each judged record's own label, in [0, 1]."""
+        own = self.probabilities[np.arange(len(self.codes)), self.codes]
+        return {
+            records.ids[place]: round(value, 4)
+            for place, value in zip(self.judged.tolist(), own.tolist(), strict=True)
+        }
+
     def evidence(self, records: AuditedRecords, place: int) -> dict[str, Any]:
         """Return label, suggestion, their probabilities and neighbors of a record, as JSON values."""
         where = int(np.searchsorted(self.judged, place))

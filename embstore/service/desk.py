@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from embstore.errors import EmbstoreError, InvalidInput
+from embstore.errors import InvalidInput
 from embstore.records import Embeddings, Encoded, TextEncoder
 from embstore.service.batching import Batcher
 from embstore.service.live import LiveStore
 from embstore.service.metrics import Metrics
 from embstore.service.opened import Opened
 from embstore.service.options import ServeOptions
+from embstore.service.questions import Question, answer_all
 
 # Tokens of a batch: more gain no speed and make the next request wait.
 _TOKEN_BUDGET = 1024
@@ -29,9 +30,6 @@ class _Texts:
 
     encoder: TextEncoder
     texts: list[str]
-
-
-Question = Callable[[], Any]
 
 
 class Desk:
@@ -55,7 +53,7 @@ class Desk:
             self._encode, weigh=_tokens, budget=_TOKEN_BUDGET, wait=options.wait / 1000, name="encode"
         )
         # SQLite's connection is one thread's at a time, so all questions to the store go through this one.
-        self._asking: Batcher[Question, Any] = Batcher(_answer_all, budget=64, name="ask")
+        self._asking: Batcher[Question, Any] = Batcher(answer_all, budget=64, name="ask")
 
     async def start(self) -> None:
         """Open the store and start the threads; raises as `LiveStore.start` does."""
@@ -79,7 +77,7 @@ class Desk:
         """
         return await self._encoding.ask(_Texts(opened.encoder, texts))
 
-    async def ask(self, question: Callable[[], Any]) -> Any:
+    async def ask(self, question: Question) -> Any:
         """Return what a question to the store returns, or raise what it raises."""
         return await self._asking.ask(question)
 
@@ -110,17 +108,6 @@ def _encoded(encoder: TextEncoder, requests: list[list[str]]) -> list[Encoded | 
             answers.append(InvalidInput("A text cannot be embedded.", why=f"{failed}."))
         start = end
     return answers
-
-
-def _answer_all(questions: Sequence[Question]) -> list[Any]:
-    return [_answer(question) for question in questions]
-
-
-def _answer(question: Question) -> Any:
-    try:
-        return question()
-    except EmbstoreError as error:
-        return error
 
 
 def _tokens(item: _Texts) -> float:

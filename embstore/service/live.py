@@ -37,7 +37,7 @@ class LiveStore:
         self.path = path
         self._metrics = metrics
         self._current: Opened | None = None
-        self._problem = ""
+        self._problem = self._warned = ""
         self._seen: tuple[int, int, int] | None = None
         # Opening takes a second of reading; requests are answered by other threads meanwhile.
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reload")
@@ -101,9 +101,12 @@ class LiveStore:
             await asyncio.sleep(_LOOK)
             try:
                 await self._look()
+                self._warned = ""
             except EmbstoreError as error:
-                # The generation that is open goes on answering.
-                logger.warning("The store was not taken anew: %s", error.what)
+                # The generation that is open goes on answering; once a second is too often to say so.
+                if error.what != self._warned:
+                    logger.warning("The store was not taken anew: %s", error.what)
+                self._warned = error.what
 
     async def _look(self) -> None:
         stamp = _stamp(self.path)

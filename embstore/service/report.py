@@ -60,7 +60,8 @@ def _compare(store: Path) -> dict[str, Any]:
 
 
 def _audit(store: Path) -> dict[str, Any]:
-    return audit_store(store, options=AuditOptions(most=_LISTED)).as_json()
+    found = audit_store(store, options=AuditOptions(most=_LISTED))
+    return {**found.as_json(), "label_probabilities": found.label_probabilities}
 
 
 _MAKERS = {"map": _map, "compare": _compare, "audit": _audit}

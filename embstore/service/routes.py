@@ -14,6 +14,7 @@ from embstore.service import schemas
 from embstore.service.desk import Desk, direction_of
 from embstore.service.limits import check_dim, check_k, check_texts
 from embstore.service.opened import Opened
+from embstore.service.questions import Search
 
 router = APIRouter(prefix="/v1")
 
@@ -40,9 +41,7 @@ async def search(body: schemas.SearchRequest, desk: AtDesk) -> dict[str, Any]:
         else:
             check_dim(len(body.embedding), opened.store.dim)
             query = direction_of(body.embedding)
-        store = opened.store
-        found = await desk.ask(lambda: store.neighbors_of(query, body.k, split=body.split, label=body.label))
-        return _found(opened, found[0])
+        return _found(opened, await desk.ask(Search(opened, query, body.k, body.split, body.label)))
 
 
 @router.get("/records/{record_id:path}/neighbors", response_model=schemas.SearchAnswer)

@@ -33,8 +33,8 @@ class SimilarityIndex(Protocol):
         """Rows covered: 0 to ntotal - 1."""
         ...
 
-    def candidates(self, query: Embeddings, k: int, allowed: Mask | None) -> Rows:
-        """Return rows that hold the k most similar allowed ones."""
+    def candidates(self, queries: Embeddings, k: int, allowed: Mask | None) -> list[Rows]:
+        """Return for each query rows that hold the k most similar allowed ones."""
         ...
 
     def write(self, file: IO[bytes]) -> tuple[int, str]:
@@ -77,13 +77,13 @@ class FlatIndex:
         """Rows covered: 0 to ntotal - 1."""
         return int(self._index.ntotal)
 
-    def candidates(self, query: Embeddings, k: int, allowed: Mask | None) -> Rows:
-        """Return the rows most similar to one query, and all that tie with the last of them.
+    def candidates(self, queries: Embeddings, k: int, allowed: Mask | None) -> list[Rows]:
+        """Return the rows most similar to each query, and all that tie with the last of them.
 
         Parameters
         ----------
-        query : ndarray of shape (dim,), float32
-            Of unit length.
+        queries : ndarray of shape (n_queries, dim), float32
+            Of unit length. Together they read the index once.
         k : int
             At least 1.
         allowed : ndarray of shape (ntotal,), bool, optional
@@ -91,20 +91,26 @@ class FlatIndex:
 
         Returns
         -------
-        ndarray of shape (m,), int64
-            In no order; holds the min(k, allowed rows) nearest, or all whose embedding is finite. Never -1.
+        list of ndarray, int64
+            In no order; each holds the min(k, allowed rows) nearest, or all whose embedding is finite. Never
+            -1.
         """
         available = self.ntotal if allowed is None else int(np.count_nonzero(allowed))
         bits = None if allowed is None else np.packbits(allowed, bitorder="little")
         fetch = min(k + _MARGIN, available)
-        while fetch:
-            similarities, rows = self._search(query, fetch, bits)
+        found: list[Rows] = [np.empty(0, dtype=np.int64) for _ in queries]
+        open_places = np.arange(len(queries) if fetch else 0)
+        while len(open_places):
+            similarities, rows = self._search(queries[open_places], fetch, bits)
             # faiss returns ties in arbitrary order, so the k-th place is settled only below the last tie.
-            if fetch == available or similarities[fetch - 1] < similarities[k - 1] - _ROUNDING:
+            settled = np.full(len(open_places), fetch == available)
+            settled |= similarities[:, -1] < similarities[:, min(k, fetch) - 1] - _ROUNDING
+            for place in np.flatnonzero(settled):
                 # Row -1 fills the place of an embedding that is not finite.
-                return rows[rows >= 0]
+                found[open_places[place]] = rows[place][rows[place] >= 0]
+            open_places = open_places[~settled]
             fetch = min(2 * fetch, available)
-        return np.empty(0, dtype=np.int64)
+        return found
 
     def nearest(self, queries: Embeddings, k: int) -> tuple[Similarities, Rows]:
         """Return the positions most similar to each of many queries; ties are in no order.
@@ -141,13 +147,13 @@ class FlatIndex:
         faiss.write_index(self._index, writer)
         return size, digest.hexdigest()
 
-    def _search(self, query: Embeddings, k: int, bits: Any) -> tuple[Similarities, Rows]:
+    def _search(self, queries: Embeddings, k: int, bits: Any) -> tuple[Similarities, Rows]:
         parameters = None
         if bits is not None:
             # The stubs that faiss ships lack what its wrappers add: keyword arguments, callback writers.
             parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))  # type: ignore[call-arg]
-        similarities, rows = self._index.search(query[np.newaxis], k, params=parameters)
-        return similarities[0], rows[0]
+        similarities, rows = self._index.search(queries, k, params=parameters)
+        return similarities, rows
 
 
 def read_index(path: Path, size: int, sha256: str, *, dim: int, ntotal: int) -> FlatIndex:

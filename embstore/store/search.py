@@ -121,13 +121,13 @@ def _candidates(
     found: list[list[Rows]] = [[] for _ in directions]
     if index and covered:
         mask = _mask(allowed, 0, index.ntotal)
-        for position, direction in enumerate(directions):
-            found[position].append(index.candidates(direction, k, mask))
+        for parts, rows in zip(found, index.candidates(directions, k, mask), strict=True):
+            parts.append(rows)
     for start, block in shards.blocks(covered, segments):
         part = FlatIndex.build(block.shape[1], [block])
         mask = _mask(allowed, start, part.ntotal)
-        for position, direction in enumerate(directions):
-            found[position].append(start + part.candidates(direction, k, mask))
+        for parts, rows in zip(found, part.candidates(directions, k, mask), strict=True):
+            parts.append(start + rows)
     return [np.sort(np.concatenate(parts)) for parts in found]
 
 

@@ -1,7 +1,7 @@
 """schemathesis finds nothing: every operation, all checks, with, without and against keys.
 
-``EMBSTORE_EXAMPLES`` is the number of examples of an operation; 500 is the full run. Without it a short run asks
-with a key alone, where all checks apply.
+``EMBSTORE_EXAMPLES`` is the number of examples of an operation; 500 is the full run. Without it a short run
+asks with a key alone, where all checks apply.
 """
 
 from __future__ import annotations

@@ -38,23 +38,31 @@ def test_candidates_hold_the_nearest_allowed_rows(
 ) -> None:
     allowed = None if share is None else np.random.default_rng(1).random(200) < share
     rows = np.arange(200) if allowed is None else np.flatnonzero(allowed)
-    nearest = rows[np.argsort(-(embeddings[rows] @ embeddings[3]))][:k]
-    found = index.candidates(embeddings[3], k, allowed)
-    assert set(nearest) <= set(found) <= set(rows)
-    assert len(found) == len(set(found))
+    asked = embeddings[[3, 50, 3]]
+    for query, found in zip(asked, index.candidates(asked, k, allowed), strict=True):
+        nearest = rows[np.argsort(-(embeddings[rows] @ query))][:k]
+        assert set(nearest) <= set(found) <= set(rows)
+        assert len(found) == len(set(found))
 
 
 def test_candidates_hold_all_that_tie_with_the_last() -> None:
     index = FlatIndex.build(2, [np.repeat(np.eye(2, dtype=np.float32), 500, axis=0)])
-    found = index.candidates(np.array([1, 0], dtype=np.float32), 3, None)
-    assert set(range(500)) <= set(found.tolist())
+    queries = np.array([[1, 0], [0, 1]], dtype=np.float32)
+    first, second = index.candidates(queries, 3, None)
+    assert set(range(500)) <= set(first.tolist())
+    assert set(range(500, 1000)) <= set(second.tolist())
+
+
+def test_no_query_has_no_candidates(index: FlatIndex) -> None:
+    assert index.candidates(np.empty((0, 6), dtype=np.float32), 3, None) == []
 
 
 def test_an_embedding_that_is_not_finite_is_no_candidate() -> None:
     embeddings = np.eye(4, dtype=np.float32)
     embeddings[2] = np.nan
     index = FlatIndex.build(4, [embeddings])
-    assert sorted(index.candidates(np.ones(4, dtype=np.float32) / 2, 4, None)) == [0, 1, 3]
+    (found,) = index.candidates(np.ones((1, 4), dtype=np.float32) / 2, 4, None)
+    assert sorted(found) == [0, 1, 3]
 
 
 def test_a_written_index_is_read_back(
@@ -62,7 +70,7 @@ def test_a_written_index_is_read_back(
 ) -> None:
     read = read_index(*file, dim=6, ntotal=200)
     assert read.ntotal == 200
-    found, wanted = (one.candidates(embeddings[0], 10, None) for one in (read, index))
+    found, wanted = (one.candidates(embeddings[:1], 10, None) for one in (read, index))
     np.testing.assert_array_equal(found, wanted)
 
 

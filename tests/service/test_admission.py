@@ -1,0 +1,72 @@
+"""Admission: full means 429 at once, late means 504, probes pass always."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import embstore
+from embstore.records import Encoded
+from service.conftest import client_of
+from stub_encoder import StubEncoder
+
+
+class SlowEncoder(StubEncoder):
+    """An encoder that waits at the word ``slow`` until it is let go."""
+
+    go = threading.Event()
+    began = threading.Event()
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        if "slow" in texts:
+            self.began.set()
+            self.go.wait(20)
+        return super().encode(texts)
+
+
+@pytest.fixture
+def slow(store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[SlowEncoder]]:
+    monkeypatch.setattr(embstore.Store, "load_encoder", staticmethod(lambda *_: SlowEncoder()))
+    SlowEncoder.go.clear()
+    SlowEncoder.began.clear()
+    yield SlowEncoder
+    SlowEncoder.go.set()
+
+
+def test_a_full_queue_refuses_and_probes_still_pass(store: Path, slow: type[SlowEncoder]) -> None:
+    with client_of(store, queue=1) as client, ThreadPoolExecutor(1) as other:
+        waiting = other.submit(client.post, "/v1/search", json={"text": "slow"})
+        assert slow.began.wait(10)
+        refused = client.post("/v1/search", json={"id": "r1"})
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "1"
+        assert refused.json()["type"] == "urn:embstore:problem:too-many-requests"
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 200
+        slow.go.set()
+        assert waiting.result(10).status_code == 200
+        assert client.post("/v1/search", json={"id": "r1"}).status_code == 200
+
+
+def test_past_the_deadline_the_request_is_given_up_and_the_next_is_answered(
+    store: Path, slow: type[SlowEncoder]
+) -> None:
+    with client_of(store, deadline=0.2) as client:
+        late = client.post("/v1/search", json={"text": "slow"})
+        assert late.status_code == 504
+        assert late.json()["why"] == "Its deadline is 0.2 s."
+        slow.go.set()
+        assert client.post("/v1/search", json={"text": "quick"}).status_code == 200
+
+
+def test_a_search_without_text_does_not_wait_for_the_encoder(store: Path, slow: type[SlowEncoder]) -> None:
+    with client_of(store) as client, ThreadPoolExecutor(1) as other:
+        waiting = other.submit(client.post, "/v1/search", json={"text": "slow"})
+        assert slow.began.wait(10)
+        assert client.post("/v1/search", json={"id": "r1"}).status_code == 200
+        slow.go.set()
+        assert waiting.result(10).status_code == 200

@@ -1,0 +1,165 @@
+"""The command: it starts, says where, drains when it is told to stop, and tells what keeps it from starting."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+import embstore
+from embstore_cli.main import run
+from service.conftest import rows
+
+Start = Callable[..., tuple[subprocess.Popen[str], str]]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, tiny_bert: Path, tiny_exports: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a store of a real encoder whose export is there."""
+    path = tmp_path / "tiny.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows()), encoding="utf-8")
+    store = Path(embstore.build_store(path, "tiny", encoder=str(tiny_bert)).store)
+    embstore.fit_head(store, head="knn")
+    monkeypatch.setenv("EMBSTORE_CACHE", str(tiny_exports))
+    monkeypatch.setenv("EMBSTORE_ONNX", "on")
+    return store
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Return a function that runs the command and returns its process and address."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str) -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, "-m", "embstore_cli", "serve", "--port", "0", *arguments]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        processes.append(process)
+        assert process.stderr is not None
+        said = [process.stderr.readline(), process.stderr.readline()]
+        found = re.search(r"http://\S+", "".join(said))
+        assert found, said
+        address = found[0]
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"{address}/readyz", timeout=5).status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.05)
+        return process, address
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_sigterm_finishes_what_is_in_progress(tiny: Path, start: Start) -> None:
+    process, address = start("-s", "tiny")
+    texts = [f"the cat sat on the mat {i} " * 40 for i in range(32)]
+    found: list[int] = []
+
+    def ask() -> None:
+        with httpx.Client(base_url=address, timeout=30) as client:
+            for _ in range(200):
+                try:
+                    response = client.post("/v1/embeddings", json={"input": texts, "model": "tiny"})
+                except httpx.ConnectError:
+                    return
+                found.append(response.status_code)
+                if response.headers.get("connection") == "close":
+                    return
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(found) < 4:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join(30)
+    assert process.wait(30) in (0, -signal.SIGTERM)
+    assert set(found) == {200}
+
+
+def test_it_answers_without_torch(tiny: Path, start: Start) -> None:
+    process, address = start("-s", "tiny")
+    for path, body in (
+        ("search", {"text": "the cat"}),
+        ("classify", {"texts": ["the cat"]}),
+        ("embeddings", {"input": "the cat", "model": "tiny"}),
+    ):
+        assert httpx.post(f"{address}/v1/{path}", json=body, timeout=20).status_code == 200
+    mapped = Path(f"/proc/{process.pid}/maps").read_text(encoding="utf-8")
+    assert "onnxruntime" in mapped
+    assert "/torch/" not in mapped
+
+
+def test_usage_counts_the_tokens_that_were_read(tiny: Path, start: Start) -> None:
+    _, address = start("-s", "tiny")
+    answer = httpx.post(f"{address}/v1/embeddings", json={"input": ["the cat sat", "a"], "model": "tiny"})
+    # Each word is one token of this vocabulary; two special tokens go around each text.
+    assert answer.json()["usage"] == {"prompt_tokens": 8, "total_tokens": 8}
+
+
+def test_several_workers_answer_and_count_together(tiny: Path, start: Start) -> None:
+    process, address = start("-s", "tiny", "--workers", "2")
+    for _ in range(10):
+        # A connection each, so that both workers get some.
+        assert httpx.post(f"{address}/v1/search", json={"id": "r1"}, timeout=20).status_code == 200
+    numbers = httpx.get(f"{address}/metrics", timeout=20).text
+    assert 'route="/v1/search",status="200"} 10.0' in numbers
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) in (0, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--host", "0.0.0.0"], 2, "without a key"),
+        (
+            ["--host", "0.0.0.0", "--api-key-file", "nowhere", "--allow-host", "a.example"],
+            1,
+            "cannot be read",
+        ),
+        (["--host", "203.0.113.7", "--api-key-file", "{keys}"], 2, "cannot listen"),
+        (["-s", "nobody"], 1, "no store nobody"),
+        (["--queue", "0"], 2, "--queue 0 cannot be"),
+        (["--port", "x"], 2, "not a valid integer"),
+    ],
+    ids=str,
+)
+def test_what_keeps_it_from_starting_is_told(
+    store: Path, keyed: str, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, said: str
+) -> None:
+    assert run(["serve", *(one.format(keys=keyed) for one in arguments)]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_told(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert run(["serve", "--port", str(port)]) == 2
+    told = capsys.readouterr().err
+    assert f"port {port}" in told
+    assert os.strerror(98) in told
+    assert "--port 0" in told
+
+
+def test_a_damaged_store_is_told(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (store / "store.json").write_text("{}")
+    assert run(["serve", "-s", "mine"]) == 5
+    assert "damaged" in capsys.readouterr().err
