@@ -1,4 +1,4 @@
-"""The command: it starts, says where, drains when it is told to stop, and tells what keeps it from starting."""
+"""The command: it starts, drains when it is stopped, and tells what keeps it from starting."""
 
 from __future__ import annotations
 
