@@ -34,6 +34,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/finetune.py
 	$(BIN)/python benchmarks/projection.py
 	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/serve.py
 
 clean:
 	rm -rf $(VENV) indices/sample build *.egg-info cli/*.egg-info
