@@ -176,9 +176,8 @@ def embeddings_beside(address: str, other: str, seconds: float) -> None:
             taken, took = play(where, [body], 8, seconds, path="/v1/embeddings", warm=1)
             rates.append(32 * tell(f"32 embeddings, {name}"[:33], taken, took))
         ratios.append(rates[0] / rates[1])
-    print(
-        f"  texts a second: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) times the peer's"
-    )
+    least, most = min(ratios), max(ratios)
+    print(f"  {statistics.median(ratios):.2f} ({least:.2f} to {most:.2f}) times the peer's texts a second")
 
 
 def building(address: str, texts: list[str], home: Path, seconds: float) -> None:

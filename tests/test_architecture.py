@@ -62,6 +62,7 @@ DOORS = {
     "fastapi": {"embstore/service/"},
     "starlette": {"embstore/service/"},
     "pydantic": {"embstore/service/"},
+    "pydantic_core": {"embstore/service/"},
     "uvicorn": {"embstore/service/server.py"},
     "prometheus_client": {"embstore/service/metrics.py"},
 }

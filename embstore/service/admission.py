@@ -7,13 +7,15 @@ import math
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from embstore.service.keys import is_guarded
 from embstore.service.metrics import Metrics
 from embstore.service.problems import Problem
 
+# What takes a thread's time. What is only read from memory or a file is always admitted.
+_QUEUED = ("/v1/search", "/v1/classify", "/v1/embeddings", "/v1/records/")
+
 
 class AdmissionMiddleware:
-    """Admits a bounded number of requests below ``/v1`` and gives each a deadline.
+    """Admits a bounded number of requests that take work and gives each a deadline.
 
     What is refused costs next to nothing: neither its body nor its route is looked at.
 
@@ -38,7 +40,7 @@ class AdmissionMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, refuse it with 429, or give it up with 504."""
-        if scope["type"] != "http" or not is_guarded(scope["path"]):
+        if scope["type"] != "http" or not scope["path"].startswith(_QUEUED):
             await self.app(scope, receive, send)
         elif self._admitted >= self._queue:
             await self._full()(scope, receive, send)

@@ -54,6 +54,8 @@ class Desk:
         )
         # SQLite's connection is one thread's at a time, so all questions to the store go through this one.
         self._asking: Batcher[Question, Any] = Batcher(answer_all, budget=64, name="ask")
+        # A request that was given up may still be asking: in the same thread its store is closed after it.
+        live.close = lambda opened: self._asking.leave(opened.store.close)
 
     async def start(self) -> None:
         """Open the store and start the threads; raises as `LiveStore.start` does."""

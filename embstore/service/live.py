@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +35,8 @@ class LiveStore:
 
     def __init__(self, path: Path, metrics: Metrics) -> None:
         self.path = path
+        #: Closes a generation that nobody waits for any more; whoever asks it in a thread closes it there.
+        self.close: Callable[[Opened], object] = lambda opened: opened.store.close()
         self._metrics = metrics
         self._current: Opened | None = None
         self._problem = self._warned = ""
@@ -94,7 +96,7 @@ class LiveStore:
 
     def _retire(self, opened: Opened) -> None:
         if opened is not self._current and not opened.users:
-            opened.store.close()
+            self.close(opened)
 
     async def _watch(self) -> None:
         while True:

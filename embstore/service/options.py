@@ -29,7 +29,8 @@ class ServeOptions:
     allow_hosts : tuple of str
         Names, beside the address itself, that a request may name as its host.
     queue : int
-        Requests that are admitted and not yet answered; more are refused with 429.
+        Searches, classifications, embeddings and records that are admitted and not yet answered; more are
+        refused with 429. Each that waits makes the last one's answer later.
     deadline : float
         Seconds until a request is given up with 504.
     drain : float
@@ -51,7 +52,7 @@ class ServeOptions:
     workers: int = 1
     api_key_file: str | None = None
     allow_hosts: tuple[str, ...] = ()
-    queue: int = 32
+    queue: int = 10
     deadline: float = 10.0
     drain: float = 30.0
     max_body: int = 2_000_000

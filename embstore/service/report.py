@@ -33,6 +33,9 @@ def main(kind: str, store: str, file: str) -> None:
     """
     target = Path(file)
     target.parent.mkdir(parents=True, exist_ok=True)
+    # Of states that the store no longer has.
+    for older in target.parent.glob(f"{target.stem.rpartition('-')[0]}-*"):
+        older.unlink(missing_ok=True)
     try:
         _write(target, _MAKERS[kind](Path(store)))
     except EmbstoreError as error:

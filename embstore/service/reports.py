@@ -24,6 +24,7 @@ router = APIRouter(prefix="/v1")
 _VERSION = 1
 # The lowest priority: requests go first.
 _NICE = 19
+_COMMANDS = {"map": "umap", "compare": "compare", "audit": "audit"}
 
 
 class Reports:
@@ -38,6 +39,7 @@ class Reports:
     def __init__(self, live: LiveStore) -> None:
         self._live = live
         self._making: dict[Path, asyncio.Task[None]] = {}
+        self._failed: dict[Path, int] = {}
         # One at a time: each takes all the memory and time that it can get.
         self._turn = asyncio.Semaphore(1)
 
@@ -56,6 +58,13 @@ class Reports:
         failed = file.with_suffix(".problem")
         if failed.is_file():
             return _problem(failed)
+        if file in self._failed:
+            raise NotReady(
+                f"The {kind} of {opened.store.name} cannot be made.",
+                why=f"The process that makes it ended with code {self._failed[file]}.",
+                fix=f"embstore {_COMMANDS[kind]} -s {opened.store.name}   (says why)",
+                retry_after=600,
+            )
         if file not in self._making:
             self._making[file] = asyncio.create_task(self._make(kind, opened.store.path, file))
         raise NotReady(
@@ -83,7 +92,9 @@ class Reports:
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
             try:
-                await process.wait()
+                if code := await process.wait():
+                    # Not begun again at each request: what failed would most likely fail again.
+                    self._failed[file] = code
             finally:
                 with suppress(ProcessLookupError):
                     process.kill()

@@ -61,7 +61,10 @@ def serve(
         if chosen.workers > 1:
             # Before prometheus_client is imported by a worker.
             os.environ[FOLDER] = cleanup.enter_context(tempfile.TemporaryDirectory())
-        os.environ[OPTIONS], os.environ[STORE] = chosen.to_json(), str(path)
+            cleanup.callback(os.environ.pop, FOLDER, None)
+        for name, value in ((OPTIONS, chosen.to_json()), (STORE, str(path))):
+            os.environ[name] = value
+            cleanup.callback(os.environ.pop, name, None)
         if ready is not None:
             ready(str(path), _address(bound))
         _run(chosen, bound)

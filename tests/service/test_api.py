@@ -111,3 +111,12 @@ def test_probes_and_metrics_answer(client: TestClient) -> None:
     numbers = client.get("/metrics").text
     assert 'embstore_requests_total{method="POST",route="/v1/search",status="200"} 1.0' in numbers
     assert "embstore_batch_texts_count 1.0" in numbers
+
+
+def test_the_document_names_the_limits_however_often_it_is_asked(client: TestClient) -> None:
+    first, second = (client.get("/openapi.json").json() for _ in range(2))
+    assert first == second
+    models = first["components"]["schemas"]
+    assert models["TextSearch"]["properties"]["k"]["maximum"] == 1000
+    assert models["EmbeddingSearch"]["properties"]["embedding"]["maxItems"] == 16
+    assert models["ClassifyRequest"]["properties"]["texts"]["maxItems"] == 32

@@ -116,3 +116,28 @@ def test_a_damaged_newer_state_leaves_the_one_before_answering(
 def test_a_service_without_its_store_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(embstore.EmbstoreError), client_of(tmp_path / "nowhere"):
         pass
+
+
+def test_a_generation_is_closed_after_a_request_that_was_given_up(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, began = threading.Event(), threading.Event()
+    real = embstore.Store.neighbors_of_record
+
+    def slow(self: embstore.Store, *arguments: Any, **options: Any) -> Any:
+        began.set()
+        go.wait(WAIT)
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(embstore.Store, "neighbors_of_record", slow)
+    with client_of(store, deadline=0.3) as client:
+        assert client.post("/v1/search", json={"id": "r1"}).status_code == 504
+        assert began.is_set()
+        before = generation(client)
+        build(tmp_path, rows(61))
+        until(lambda: generation(client) > before)
+        go.set()
+        monkeypatch.undo()
+        # The thread went on with the older generation, closed it, and answers from the newer one.
+        assert until(lambda: client.get("/v1/records/r60").status_code == 200)
+        assert 'status="500"' not in client.get("/metrics").text

@@ -98,3 +98,29 @@ def test_a_report_that_is_being_made_ends_with_the_service(
     pid = int(marker.read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_report_that_ends_without_a_word_is_told_and_not_begun_again(
+    tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\necho begun >> {tmp_path / 'count'}\nexit 9\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with client_of(tiny_store) as client:
+        told = until(lambda: "code 9" in (found := client.get("/v1/map")).text and found)
+        assert told.status_code == 503
+        assert told.headers["retry-after"] == "600"
+        client.get("/v1/map")
+    assert (tmp_path / "count").read_text() == "begun\n"
+
+
+def test_reports_of_older_states_are_removed(store: Path, tmp_path: Path) -> None:
+    before = report_file(store, "audit")
+    report.main("audit", str(store), str(before))
+    other = report_file(store, "map")
+    report.main("map", str(store), str(other))
+    build(tmp_path, rows(61))
+    report.main("audit", str(store), str(report_file(store, "audit")))
+    assert not before.exists()
+    assert other.exists()

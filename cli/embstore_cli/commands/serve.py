@@ -20,7 +20,7 @@ from embstore_cli.options import home_option, store_option
 @click.option(
     "--allow-host", "allow_hosts", metavar="NAME", multiple=True, help="Name of the service; repeatable."
 )
-@click.option("--queue", type=int, default=32, show_default=True, help="Requests admitted at a time.")
+@click.option("--queue", type=int, default=10, show_default=True, help="Requests admitted at a time.")
 @click.option("--deadline", type=float, default=10, show_default=True, help="Seconds for a request.")
 @click.option("--drain", type=float, default=30, show_default=True, help="Seconds to finish when stopped.")
 @click.option("--max-body", type=int, default=2_000_000, show_default=True, help="Bytes of a request.")
