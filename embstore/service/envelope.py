@@ -80,17 +80,17 @@ class _Sender:
 
     async def _start(self, message: Message) -> None:
         self.status = message["status"]
-        headers = MutableHeaders(raw=message["headers"])
+        # A copy: a refusal that is made once answers many requests.
+        headers = MutableHeaders(raw=list(message["headers"]))
         # What starlette's own middlewares refuse: a foreign host, a body that is too large.
         self._replaced = self.status >= 400 and headers.get("content-type", "").startswith("text/plain")
         if self._replaced:
             problem = problem_of_status(self.status)
-            message = {**message, "headers": problem.raw_headers}
-            headers = MutableHeaders(raw=message["headers"])
+            headers = MutableHeaders(raw=problem.raw_headers)
         for name, value in _HEADERS.items():
             headers[name] = value
         headers["X-Request-Id"] = self._id
         headers.setdefault("Cache-Control", "no-store")
-        await self._send(message)
+        await self._send({**message, "headers": headers.raw})
         if self._replaced:
             await self._send({"type": "http.response.body", "body": problem.body})

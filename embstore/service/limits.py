@@ -31,14 +31,11 @@ def check_texts(texts: Sequence[str], options: ServeOptions) -> None:
         )
 
 
-def check_k(k: int, options: ServeOptions) -> None:
+def check_k(k: int, options: ServeOptions, name: str = "k") -> None:
     """Refuse more neighbors than an answer may have; raises `InvalidInput`."""
     if k > options.max_k:
-        raise InvalidInput(
-            f"k is {k}.",
-            why=f"An answer has at most {options.max_k:,} neighbors.",
-            fix=f'"k": {options.max_k}',
-        )
+        why = f"An answer has at most {options.max_k:,}."
+        raise InvalidInput(f"{name} is {k}.", why=why, fix=f'"{name}": {options.max_k}')
 
 
 def check_dim(dim: int, expected: int) -> None:

@@ -9,7 +9,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import FileResponse, Response
@@ -24,6 +24,9 @@ router = APIRouter(prefix="/v1")
 _VERSION = 1
 # The lowest priority: requests go first.
 _NICE = 19
+_JSON: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"schema": {"type": "object"}}}}
+}
 _COMMANDS = {"map": "umap", "compare": "compare", "audit": "audit"}
 
 
@@ -98,6 +101,8 @@ class Reports:
             finally:
                 with suppress(ProcessLookupError):
                     process.kill()
+                # So that it is gone, and no zombie, when the service is.
+                await process.wait()
                 del self._making[file]
 
 
@@ -110,21 +115,21 @@ def reports_of(request: Request) -> Reports:
 Kept = Annotated[Reports, Depends(reports_of)]
 
 
-@router.get("/map", response_class=Response)
+@router.get("/map", response_class=Response, responses=_JSON)
 async def projected(reports: Kept) -> Response:
     """Return where each record lies, column by column in the order of the rows."""
     return await reports.answer("map")
 
 
-@router.get("/compare", response_class=Response)
+@router.get("/compare", response_class=Response, responses=_JSON)
 async def compared(reports: Kept) -> Response:
     """Return what ``embstore compare --json`` prints."""
     return await reports.answer("compare")
 
 
-@router.get("/audit", response_class=Response)
+@router.get("/audit", response_class=Response, responses=_JSON)
 async def audited(reports: Kept) -> Response:
-    """Return what ``embstore audit --json`` prints."""
+    """Return what ``embstore audit --json`` prints, and ``label_probabilities`` by id."""
     return await reports.answer("audit")
 
 

@@ -79,7 +79,7 @@ async def record(record_id: str, desk: AtDesk) -> dict[str, Any]:
 async def classify(body: schemas.ClassifyRequest, desk: AtDesk) -> dict[str, Any]:
     """Return what a head says of texts: label, probabilities, whether it abstains, and its evidence."""
     check_texts(body.texts, desk.options)
-    check_k(body.evidence, desk.options)
+    check_k(body.evidence, desk.options, "evidence")
     with desk.live.lease() as opened:
         classifier = opened.classifiers.get(body.head or next(reversed(opened.classifiers), ""))
         if classifier is None:

@@ -45,7 +45,11 @@ def test_a_full_queue_refuses_and_probes_still_pass(store: Path, slow: type[Slow
         assert refused.status_code == 429
         assert refused.headers["retry-after"] == "1"
         assert refused.json()["type"] == "urn:embstore:problem:too-many-requests"
+        again = client.post("/v1/search", json={"id": "r1"}, headers={"X-Request-Id": "again"})
+        assert again.headers["x-request-id"] == "again" != refused.headers["x-request-id"]
+        assert len(again.headers.multi_items()) == len(refused.headers.multi_items())
         assert client.get("/healthz").status_code == 200
+        assert client.get("/v1/stores").status_code == 200
         assert client.get("/readyz").status_code == 200
         slow.go.set()
         assert waiting.result(10).status_code == 200
