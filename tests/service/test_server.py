@@ -93,6 +93,16 @@ def test_sigterm_finishes_what_is_in_progress(tiny: Path, start: Start) -> None:
     assert set(found) == {200}
 
 
+def test_json_says_where_it_listens(tiny: Path) -> None:
+    command = [sys.executable, "-m", "embstore_cli", "serve", "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        process.terminate()
+    assert told["store"] == str(tiny.resolve())
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", told["address"])
+
+
 def test_it_answers_without_torch(tiny: Path, start: Start) -> None:
     process, address = start("-s", "tiny")
     for path, body in (

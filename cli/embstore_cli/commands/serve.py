@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
 import embstore
-from embstore_cli.options import home_option, store_option
+from embstore_cli.options import home_option, json_option, store_option
 
 
 @click.command(epilog="Example: embstore serve -s emotion --port 8000")
@@ -28,15 +29,21 @@ from embstore_cli.options import home_option, store_option
 @click.option("--max-characters", type=int, default=32_768, show_default=True, help="Of a text.")
 @click.option("--max-k", type=int, default=1000, show_default=True, help="Neighbors of an answer.")
 @click.option("--wait", type=float, default=3, show_default=True, help="Milliseconds to gather a batch.")
-def serve(store: str | None, home: str | None, **chosen: Any) -> None:
+@json_option
+def serve(store: str | None, home: str | None, as_json: bool, **chosen: Any) -> None:
     """Answer search, classification and embeddings over HTTP, with a page at / to explore the store.
 
     It listens on this machine alone unless there are keys. A build that finishes meanwhile answers within a
-    second or two; SIGTERM finishes what is in progress.
+    second or two; SIGTERM finishes what is in progress. JSON is store and address, once it is listening.
     """
     from embstore_cli import output
 
     def ready(path: str, address: str) -> None:
+        if as_json:
+            output.print_json({"store": path, "address": address})
+            # Whoever started the service waits for this line.
+            sys.stdout.flush()
+            return
         output.print_note(f"Store: {path}")
         output.print_note(f"Listening on {address}")
 
