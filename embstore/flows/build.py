@@ -16,7 +16,7 @@ from embstore.data import ReadOptions, TextDataset, open_dataset
 from embstore.encode.onnx_background import start_export
 from embstore.errors import Interrupted, InvalidData, InvalidInput, InvalidModel
 from embstore.flows.encoders import EncoderChoice, encoder_for
-from embstore.records import Encoded, Record, Rejected, TextEncoder
+from embstore.records import AdaptiveEncoder, Encoded, Record, Rejected, TextEncoder
 from embstore.store import is_store, store_path
 from embstore.store.database import Build
 from embstore.store.snapshot import RecordsReader
@@ -176,6 +176,8 @@ def _fill(
     for records in _windows(source, build.next_record):
         window = writer.plan(records, counts.done, build)
         texts = list(window.to_encode.values())
+        if isinstance(encoder, AdaptiveEncoder):
+            encoder.settle(texts, None if source.total is None else source.total - counts.done)
         encoded = encoder.encode(texts) if texts else _nothing(encoder.dim)
         _check_hope(encoded, counts)
         fresh = writer.commit(window, encoded, build)

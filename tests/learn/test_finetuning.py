@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from embstore.encode.torch_encoder import load_encoder
+from embstore.encode.load import load_encoder
 from embstore.errors import InvalidData, InvalidInput, InvalidModel
 from embstore.learn.classifier_model import FinetunedClassifier, ModelSource, TextClassifier
 from embstore.learn.finetuning import CHECKPOINTS, FinetuneOptions, _class_weights, finetune
