@@ -204,6 +204,7 @@ def test_new_labels_are_allowed_when_asked_for(store: str, tmp_path: Path) -> No
         ("a.csv", "id,label\n1,sad\n", "no column 'new_label'"),
         ("a.csv", "id,new_label\n1,sad\n1,happy\n", "two answers"),
         ("a.jsonl", "{nonsense\n", "cannot be read"),
+        ("a.jsonl", "5\n", "no JSON object"),
         ("a.xlsx", "", "no reviewed file"),
     ],
 )
@@ -215,6 +216,23 @@ def test_a_file_that_is_no_review_is_refused(
         embstore.relabel_store(tmp_path / name, store)
     with pytest.raises(NotFound, match="no file"):
         embstore.relabel_store(tmp_path / "missing.csv", store)
+
+
+def test_a_review_holds_texts_of_any_length(store: str, tmp_path: Path) -> None:
+    path = review(tmp_path / "long.csv", {"1": "happy"}, text="word " * 60_000)
+    assert embstore.relabel_store(path, store).changed == 1
+
+
+def test_blanks_around_a_new_label_count_only_where_the_store_has_them(store: str, tmp_path: Path) -> None:
+    embstore.relabel_store(review(tmp_path / "one.csv", {"1": " happy "}), store)
+    assert labels(store)["1"] == "happy"
+
+
+def test_a_label_that_ends_in_a_blank_can_be_given(tmp_path: Path, tiny_bert: Path) -> None:
+    spaced = [{**row, "label": "spaced "} if row["id"] == "3" else row for row in rows(20)]
+    build(tmp_path, tiny_bert, spaced, "spaced")
+    embstore.relabel_store(review(tmp_path / "one.csv", {"1": "spaced "}), "spaced")
+    assert labels("spaced")["1"] == "spaced "
 
 
 def test_json_lines_are_taken_too(store: str, tmp_path: Path) -> None:
