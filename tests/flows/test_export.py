@@ -134,6 +134,13 @@ def test_a_datasets_folder_is_loaded_with_its_splits(opened: embstore.Store, tmp
     assert "extra" in loaded["train"].column_names
 
 
+def test_a_datasets_folder_is_written_without_bars(
+    opened: embstore.Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    embstore.export_store(tmp_path / "data", "mine")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_records_without_a_label_keep_none(tmp_path: Path, tiny_bert: Path) -> None:
     build(tmp_path, tiny_bert, [*rows(10), {"id": "bare", "split": "train", "label": None, "text": "so sad"}])
     embstore.export_store(tmp_path / "data", "mine", options=Options(splits=["train"], embeddings=False))
