@@ -147,8 +147,9 @@ def compare_methods(
         )
         if tuned:
             outcomes.append(tuned)
-            latencies[tuned.name] = 1000 * tuned.predict_seconds / len(task.evaluated)
-        methods = [judged(task, one, latencies.get(one.name), chosen.seed) for one in outcomes]
+        methods = [
+            judged(task, one, latencies.get(one.name, one.latency_ms), chosen.seed) for one in outcomes
+        ]
         accuracy = next(Score(**one["scores"]["accuracy"]) for one in methods if one["name"] == best.name)
         shots = list(chosen.shots) or (default_shots(task.train.labels) if chosen.curve else [])
         curve = learning_curve(task, shots, chosen.seeds, chosen.protocol, progress) if shots else None
