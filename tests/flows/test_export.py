@@ -14,7 +14,7 @@ import pytest
 from safetensors import safe_open
 
 import embstore
-from embstore.errors import DiskFailure, InvalidInput, NotFound
+from embstore.errors import DiskFailure, InvalidData, InvalidInput, NotFound
 from embstore_cli.main import run
 from flows.test_classify import build, rows
 
@@ -76,6 +76,15 @@ def test_atlas_holds_projection_and_neighbors_by_position(opened: embstore.Store
 
 def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_atlas_takes_a_store_of_few_records(tmp_path: Path, tiny_bert: Path) -> None:
+    build(tmp_path, tiny_bert, rows(6), "few")
+    embstore.export_store(tmp_path / "few.parquet", "few", options=Options(kind="atlas"))
+    assert pq.read_table(tmp_path / "few.parquet").column("neighbors")[0].as_py()["ids"] != []
+    build(tmp_path, tiny_bert, rows(3), "three")
+    with pytest.raises(InvalidData, match="too few"):
+        embstore.export_store(tmp_path / "three.parquet", "three", options=Options(kind="atlas"))
 
 
 def test_npy_and_its_records_stand_in_the_same_order(opened: embstore.Store, tmp_path: Path) -> None:
