@@ -50,6 +50,7 @@ DOORS = {
     },
     "sklearn": {"embstore/learn/"},
     "scipy": {"embstore/learn/"},
+    "threadpoolctl": {"embstore/learn/logistic.py"},
     "onnxruntime": {"embstore/encode/onnx_encoder.py", "embstore/encode/onnx_export.py"},
     "onnx": set(),
     "matplotlib": {"embstore/maps/"},
