@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from embstore.flows.classifier import Classification, Classifier
     from embstore.flows.classify import classify_dataset, classify_texts
     from embstore.flows.compare import CompareOptions, Comparison, compare_methods
+    from embstore.flows.doctor import Examination, PathReport, examine_encoder
     from embstore.flows.encoders import stored_encoder
     from embstore.flows.export import ExportOptions, ExportReport, export_store
     from embstore.flows.finetune import FinetuneReport, finetune_model, finetuned_outcome
@@ -56,6 +57,7 @@ _HOMES = {
     "embstore.flows.classifier": ("Classification", "Classifier"),
     "embstore.flows.classify": ("classify_dataset", "classify_texts"),
     "embstore.flows.compare": ("CompareOptions", "Comparison", "compare_methods"),
+    "embstore.flows.doctor": ("Examination", "PathReport", "examine_encoder"),
     "embstore.flows.encoders": ("stored_encoder",),
     "embstore.flows.export": ("ExportOptions", "ExportReport", "export_store"),
     "embstore.flows.finetune": ("FinetuneReport", "finetune_model", "finetuned_outcome"),
@@ -96,6 +98,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "Encoded",
     "EncoderOptions",
     "EpochScore",
+    "Examination",
     "ExportOptions",
     "ExportReport",
     "FinetuneOptions",
@@ -108,6 +111,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "LogisticHead",
     "Neighbor",
     "Neighborhood",
+    "PathReport",
     "Prediction",
     "Projection",
     "ProjectionOptions",
@@ -135,6 +139,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "delete_store",
     "density_picture",
     "describe_store",
+    "examine_encoder",
     "export_store",
     "find_neighbors",
     "find_neighbors_of_record",

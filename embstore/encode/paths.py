@@ -8,10 +8,10 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from embstore.encode.fused import FusedForward
 from embstore.encode.gate import Parity, parity
 from embstore.encode.onnx_cache import cache_folder
 from embstore.records import Embeddings
+
+Result = TypeVar("Result")
 
 # Raise it when an older choice must not be kept.
 _VERSION = 1
@@ -131,16 +133,19 @@ def choose(forwards: Sequence[Forward], ids: list[list[int]], token_budget: int,
 
 def run(forward: Forward, ids: list[list[int]], token_budget: int) -> tuple[Embeddings, float]:
     """Return embeddings, (n, dim), float32, and the seconds that they took."""
-    begun = time.perf_counter()
-    parts = []
     batches = forward.plan([len(one) for one in ids], token_budget)
-    for batch in batches:
-        parts.append(forward.embed([ids[position] for position in batch]))
-    spent = time.perf_counter() - begun
+    parts, spent = timed(lambda: [forward.embed([ids[row] for row in batch]) for batch in batches])
     embeddings = np.vstack(parts)
     ordered = np.empty_like(embeddings)
     ordered[np.concatenate(batches)] = embeddings
     return ordered, spent
+
+
+def timed(call: Callable[[], Result]) -> tuple[Result, float]:
+    """Return what a call returns, and the seconds that it took."""
+    begun = time.perf_counter()
+    found = call()
+    return found, time.perf_counter() - begun
 
 
 def read_choice(fingerprint: str, device: str) -> Choice | None:

@@ -92,6 +92,11 @@ class TorchEncoder:
         """Return the tokenizer as the library ``tokenizers`` reads it, without truncation."""
         return self._tokenizer.as_json()
 
+    @property
+    def token_budget(self) -> int:
+        """Tokens of a batch, at most."""
+        return self._token_budget
+
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids that the model reads of each text, special tokens included, without padding."""
         return self._tokenizer.tokenize(texts).ids
@@ -118,7 +123,7 @@ class TorchEncoder:
             write_choice(self.fingerprint, self.model.device.type, choice)
         self._is_settled = True
         self._token_budget = choice.token_budget
-        self.forward = next((one for one in self._paths() if one.name == choice.name), self.forward)
+        self.forward = next((one for one in self.paths() if one.name == choice.name), self.forward)
         logger.info(
             "Encoding by %s in batches of %d tokens: %s.", choice.name, choice.token_budget, choice.why
         )
@@ -127,9 +132,10 @@ class TorchEncoder:
         """Measure every path on some of the texts, of all lengths alike, and say which is to be taken."""
         ids = sorted(self.token_ids(texts), key=len)
         step = max(1, len(ids) // _TRIED)
-        return choose(self._paths(), ids[::-step], self._token_budget, self.model.device.type)
+        return choose(self.paths(), ids[::-step], self._token_budget, self.model.device.type)
 
-    def _paths(self) -> list[Forward]:
+    def paths(self) -> list[Forward]:
+        """Return the ways in which this machine can run the model; the first gives its own embeddings."""
         settings = self._settled
         return [self.forward, *faster(self.model, settings.pooling, normalize=settings.normalize)]
 

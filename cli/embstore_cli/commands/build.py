@@ -35,7 +35,9 @@ QUARANTINED = 3
 )
 @click.option("--prompt", metavar="TEXT", help="Put before each text.  [as the model declares]")
 @click.option(
-    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="[auto: float32]"
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    help="Of the arithmetic; see doctor.  [auto]",
 )
 @click.option(
     "--trust-remote-code", is_flag=True, default=None, help="Run the model's own code; needs a pinned commit."
