@@ -16,26 +16,13 @@ from embstore.errors import InvalidInput, NotFound, StoreDamaged
 from embstore.records import Mask, Record, Rows
 from embstore.store.digest import digest_of_rows, record_of
 from embstore.store.faults import sqlite_faults
+from embstore.store.index_entry import IndexEntry
 from embstore.store.segments import Segment, chain_length
 
 # Rows fetched in one transaction: short enough that a waiting writer does not notice.
 FETCH_ROWS = 20_000
 BUSY_SECONDS = 60.0
 _RECORD = "row, id, split, label, text, extra"
-_INDEX = "generation, file, bytes, sha256, ntotal, factory, recall"
-
-
-@dataclass(frozen=True)
-class IndexEntry:
-    """One generation of the index, as the database knows it."""
-
-    generation: int
-    file: str
-    bytes: int
-    sha256: str
-    ntotal: int
-    factory: str
-    recall: float
 
 
 @dataclass(frozen=True)
@@ -111,7 +98,7 @@ class RecordsReader:
         with self._transaction():
             state = self._all("SELECT value FROM state WHERE key = 'sequence'")
             segments = self._all("SELECT first_row, n, shard, offset, crc32 FROM segments ORDER BY first_row")
-            index = self._all(f"SELECT {_INDEX} FROM indexes ORDER BY generation DESC LIMIT 1")  # noqa: S608
+            index = self._all("SELECT * FROM indexes ORDER BY generation DESC LIMIT 1")
             dead = self._all("SELECT row FROM records WHERE tombstone IS NOT NULL ORDER BY row")
             last = self._all("SELECT max(row) FROM records")[0][0]
         chain = tuple(Segment(*row) for row in segments)
@@ -124,9 +111,13 @@ class RecordsReader:
         return Snapshot(
             state[0][0],
             chain,
-            IndexEntry(*index[0]) if index else None,
+            IndexEntry.from_row(dict(index[0])) if index else None,
             np.array([row[0] for row in dead], dtype=np.int64),
         )
+
+    def sequence(self) -> int:
+        """Return the number of the last commit."""
+        return int(self._all("SELECT value FROM state WHERE key = 'sequence'")[0][0])
 
     def records(self, rows: Sequence[int]) -> list[Record]:
         """Return the records of rows, in their order; dead ones too."""
