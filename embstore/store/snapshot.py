@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -153,7 +154,7 @@ class RecordsReader:
             The store has no such record.
         """
         found = self._shown(at, " AND id = ?", record_id)
-        if not found:
+        if not len(found):
             some = self._all("SELECT id FROM records WHERE tombstone IS NULL ORDER BY row LIMIT 3")
             raise NotFound(
                 f"The store has no record {record_id!r}.",
@@ -161,13 +162,13 @@ class RecordsReader:
                 if some
                 else "It is empty.",
             )
-        return found[0]
+        return int(found[0])
 
     def rows_where(self, at: Snapshot, *, split: str | None = None, label: str | None = None) -> Rows:
         """Return, ascending, the rows of a split, a label or both that a snapshot shows."""
         named = [(name, value) for name, value in (("split", split), ("label", label)) if value is not None]
         where = "".join(f" AND {name} = ?" for name, _ in named)
-        return np.array(self._shown(at, where, *(value for _, value in named)), dtype=np.int64)
+        return self._shown(at, where, *(value for _, value in named))
 
     def counts(self, column: str) -> dict[str | None, int]:
         """Return how many live records have each ``split`` or ``label``, in order of first appearance."""
@@ -247,7 +248,7 @@ class RecordsReader:
                 stale.append(first)
         return stale
 
-    def _shown(self, at: Snapshot, where: str, *parameters: Any) -> list[int]:
+    def _shown(self, at: Snapshot, where: str, *parameters: Any) -> Rows:
         """Return, ascending, the rows that were live at a snapshot; those buried since are among them."""
         # Two selects, so that each goes through an index of its own.
         live, buried = (
@@ -255,10 +256,11 @@ class RecordsReader:
             for state in ("tombstone IS NULL", "tombstone > ?")
         )
         found = self._all(
-            f"{live} UNION ALL {buried} ORDER BY row",
+            # As one value: half a million of them cost a filter seven times as long.
+            f"SELECT json_group_array(row) FROM ({live} UNION ALL {buried})",  # noqa: S608
             *(*parameters, at.n_rows, at.sequence, *parameters, at.n_rows),
         )
-        return [row[0] for row in found]
+        return np.sort(np.array(json.loads(found[0][0]), dtype=np.int64))
 
     def _gap(self, wanted: int, found: int) -> StoreDamaged:
         return StoreDamaged(
