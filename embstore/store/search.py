@@ -11,7 +11,7 @@ import numpy.typing as npt
 from embstore.errors import InvalidInput, StoreDamaged
 from embstore.records import Embeddings, Neighbor, Record, Rows, Similarities
 from embstore.store.allowed import Allowed
-from embstore.store.certificate import LEVELS
+from embstore.store.certificate import FEW_ROWS, LEVELS
 from embstore.store.index import SimilarityIndex, unit
 from embstore.store.segments import Segment
 from embstore.store.shards import Shards
@@ -89,7 +89,9 @@ def approximates(index: SimilarityIndex | None, k: int, allowed: Allowed) -> boo
 
     One more than was measured is asked for by whoever leaves a record itself out.
     """
-    return index is not None and not index.exact and not allowed.filtered and k <= LEVELS[-1] + 1
+    if index is None or index.exact or index.ntotal < FEW_ROWS:
+        return False
+    return not allowed.filtered and k <= LEVELS[-1] + 1
 
 
 def ranked(similarities: Similarities, rows: Rows, records: Sequence[Record]) -> list[list[Neighbor]]:

@@ -193,7 +193,7 @@ class Store:
             return None
         certificate = self.snapshot.index.certificate if self.snapshot.index else None
         measured = certificate.recall_at(k) if certificate else None
-        # A store of fewer records than k was never measured there: nothing is promised.
+        # Fewer live records than k, although there are many rows: such a search was never measured.
         return measured or Recall(k, 0.0, 0.0, 1.0)
 
     def search(
