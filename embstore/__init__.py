@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from embstore.maps.report import check_folder, write_report
     from embstore.records import Encoded, Neighbor, Prediction, Record, Rejected, TextEncoder
     from embstore.store import Split, Store, Verification, delete_store, find_store, verify_store
+    from embstore.store.index_options import IndexOptions, parse_bytes
 
 __version__ = "0.1.0"
 
@@ -82,6 +83,7 @@ _HOMES = {
     "embstore.maps.projection": ("Projector",),
     "embstore.maps.report": ("check_folder", "write_report"),
     "embstore.records": ("Encoded", "Neighbor", "Prediction", "Record", "Rejected", "TextEncoder"),
+    "embstore.store.index_options": ("IndexOptions", "parse_bytes"),
     "embstore.store": ("Split", "Verification", "delete_store", "find_store", "verify_store"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -106,6 +108,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "FinetunedClassifier",
     "FitReport",
     "HeadOptions",
+    "IndexOptions",
     "KNNHead",
     "LabelledPoints",
     "LogisticHead",
@@ -150,6 +153,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "list_stores",
     "load_encoder",
     "open_dataset",
+    "parse_bytes",
     "project_store",
     "relabel_store",
     "scatter_picture",

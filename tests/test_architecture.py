@@ -27,7 +27,7 @@ FINETUNING = {
     f"embstore/learn/{name}.py" for name in ("classifier_model", "epochs", "finetuning", "parity", "pieces")
 }
 DOORS = {
-    "faiss": {"embstore/store/index.py"},
+    "faiss": {"embstore/store/structures/"},
     "sqlite_utils": {"embstore/store/database.py", "embstore/store/schema.py"},
     "datasets": {"embstore/data/"},
     "pyarrow": {"embstore/data/"},

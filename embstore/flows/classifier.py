@@ -15,6 +15,7 @@ from embstore.errors import EncoderMismatch, InvalidInput, NotFound
 from embstore.learn.scorers import LinearScorer, VoteScorer, scorer_from
 from embstore.records import Embeddings, Neighbor, Prediction, Probabilities
 from embstore.store import Store
+from embstore.store.allowed import Allowed
 from embstore.store.derived import list_derived, read_derived
 from embstore.store.queries import encode_queries
 from embstore.store.search import search
@@ -200,7 +201,7 @@ class Classifier:
             index=self.store.index,
             shards=self.store.shards,
             segments=self.store.snapshot.segments,
-            allowed=allowed,
+            allowed=Allowed(allowed),
         )
         return predictions(self.scorer.probabilities(similarities, np.searchsorted(rows, found)), self.scorer)
 
