@@ -31,6 +31,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/build.py
 	$(BIN)/python benchmarks/resume.py
 	$(BIN)/python benchmarks/cold.py
+	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/finetune.py
 	$(BIN)/python benchmarks/projection.py
 	$(BIN)/python benchmarks/audit.py

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from embstore.flows.classifier import Classification, Classifier
     from embstore.flows.classify import classify_dataset, classify_texts
     from embstore.flows.compare import CompareOptions, Comparison, compare_methods
+    from embstore.flows.doctor import Examination, PathReport, examine_encoder
     from embstore.flows.encoders import stored_encoder
     from embstore.flows.export import ExportOptions, ExportReport, export_store
     from embstore.flows.finetune import FinetuneReport, finetune_model, finetuned_outcome
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from embstore.service.options import ServeOptions
     from embstore.service.server import serve
     from embstore.store import Split, Store, Verification, delete_store, find_store, verify_store
+    from embstore.store.index_options import IndexOptions, parse_bytes
 
 __version__ = "0.1.0"
 
@@ -58,6 +60,7 @@ _HOMES = {
     "embstore.flows.classifier": ("Classification", "Classifier"),
     "embstore.flows.classify": ("classify_dataset", "classify_texts"),
     "embstore.flows.compare": ("CompareOptions", "Comparison", "compare_methods"),
+    "embstore.flows.doctor": ("Examination", "PathReport", "examine_encoder"),
     "embstore.flows.encoders": ("stored_encoder",),
     "embstore.flows.export": ("ExportOptions", "ExportReport", "export_store"),
     "embstore.flows.finetune": ("FinetuneReport", "finetune_model", "finetuned_outcome"),
@@ -84,6 +87,7 @@ _HOMES = {
     "embstore.records": ("Encoded", "Neighbor", "Prediction", "Record", "Rejected", "TextEncoder"),
     "embstore.service.options": ("ServeOptions",),
     "embstore.service.server": ("serve",),
+    "embstore.store.index_options": ("IndexOptions", "parse_bytes"),
     "embstore.store": ("Split", "Verification", "delete_store", "find_store", "verify_store"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -100,6 +104,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "Encoded",
     "EncoderOptions",
     "EpochScore",
+    "Examination",
     "ExportOptions",
     "ExportReport",
     "FinetuneOptions",
@@ -107,11 +112,13 @@ __all__ = [  # noqa: PLE0604, RUF100
     "FinetunedClassifier",
     "FitReport",
     "HeadOptions",
+    "IndexOptions",
     "KNNHead",
     "LabelledPoints",
     "LogisticHead",
     "Neighbor",
     "Neighborhood",
+    "PathReport",
     "Prediction",
     "Projection",
     "ProjectionOptions",
@@ -140,6 +147,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "delete_store",
     "density_picture",
     "describe_store",
+    "examine_encoder",
     "export_store",
     "find_neighbors",
     "find_neighbors_of_record",
@@ -150,6 +158,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "list_stores",
     "load_encoder",
     "open_dataset",
+    "parse_bytes",
     "project_store",
     "relabel_store",
     "scatter_picture",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -158,4 +158,13 @@ class TextEncoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Embed texts; the result is in the order of the texts, whatever happens inside."""
+        ...
+
+
+@runtime_checkable
+class AdaptiveEncoder(TextEncoder, Protocol):
+    """An encoder that may choose faster arithmetic before long work."""
+
+    def settle(self, texts: Sequence[str], expected: int | None) -> None:
+        """Choose on the first texts; ``expected`` is how many there will be, None where nobody knows."""
         ...

@@ -65,8 +65,8 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_exports(tiny_bert: Path, tiny_distilbert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a cache folder with the exports of both tiny models, which no test may change."""
+    from embstore.encode.load import load_encoder
     from embstore.encode.onnx_export import export_encoder
-    from embstore.encode.torch_encoder import load_encoder
 
     folder = tmp_path_factory.mktemp("exports")
     with pytest.MonkeyPatch.context() as patch:

@@ -28,7 +28,7 @@ FINETUNING = {
     f"embstore/learn/{name}.py" for name in ("classifier_model", "epochs", "finetuning", "parity", "pieces")
 }
 DOORS = {
-    "faiss": {"embstore/store/index.py"},
+    "faiss": {"embstore/store/structures/"},
     "sqlite_utils": {"embstore/store/database.py", "embstore/store/schema.py"},
     "datasets": {"embstore/data/"},
     "pyarrow": {"embstore/data/"},
@@ -51,6 +51,7 @@ DOORS = {
     },
     "sklearn": {"embstore/learn/"},
     "scipy": {"embstore/learn/"},
+    "threadpoolctl": {"embstore/learn/logistic.py"},
     "onnxruntime": {"embstore/encode/onnx_encoder.py", "embstore/encode/onnx_export.py"},
     "onnx": set(),
     "matplotlib": {"embstore/maps/"},

@@ -14,6 +14,7 @@ from embstore_cli.commands.build import build
 from embstore_cli.commands.classify import classify
 from embstore_cli.commands.compare import compare
 from embstore_cli.commands.delete import delete
+from embstore_cli.commands.doctor import doctor
 from embstore_cli.commands.export import export
 from embstore_cli.commands.finetune import finetune
 from embstore_cli.commands.fit import fit
@@ -50,7 +51,7 @@ def cli() -> None:
 for command in (
     *(build, neighbors, fit, classify, compare, finetune),
     *(umap, audit, relabel, export, serve),
-    *(info, list_stores, verify, delete),
+    *(info, list_stores, verify, doctor, delete),
 ):
     cli.add_command(command)
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from datasets import Sequence as FixedList
 
+from embstore.data.stream import quiet
 from embstore.records import Embeddings, Record, Rows, Similarities
 
 _TEXTS = [(name, pa.string()) for name in ("id", "split", "label", "text", "extra")]
@@ -101,9 +102,10 @@ def save_dataset(
         if embeddings is not None:
             columns["embedding"] = _fixed(embeddings)
             features["embedding"] = FixedList(Value("float32"), length=embeddings.shape[1])
-        table = pa.table(columns)
-        made[name] = Dataset(table).cast(Features({one: features[one] for one in columns}))
-    DatasetDict(made).save_to_disk(str(folder))
+        with quiet():
+            made[name] = Dataset(pa.table(columns)).cast(Features({one: features[one] for one in columns}))
+    with quiet():
+        DatasetDict(made).save_to_disk(str(folder))
 
 
 def _columns(records: Sequence[Record]) -> list[list[Any]]:

@@ -10,12 +10,13 @@ from embstore.errors import InvalidInput, NotFound
 #: The split of a file that says nothing about splits.
 DEFAULT_SPLIT = "train"
 
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
+# A name is that of a folder in an export, which one of dots alone cannot be.
+_NAME = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]+")
 _FIRST = ("train", "validation", "test")
 
 
 def is_split(name: object) -> bool:
-    """Return whether the name is a non-empty string of letters, digits, ``.``, ``_`` and ``-``."""
+    """Return whether the name is of letters, digits, ``.``, ``_`` and ``-``, and not of dots alone."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
@@ -25,12 +26,12 @@ def check_split(name: str) -> str:
     Raises
     ------
     InvalidInput
-        It is empty or has other characters than letters, digits, ``.``, ``_`` and ``-``.
+        It is empty, has other characters than letters, digits, ``.``, ``_`` and ``-``, or dots alone.
     """
     if not is_split(name):
         raise InvalidInput(
             f"{name!r} cannot be the name of a split.",
-            why="A split's name has letters, digits, '.', '_' and '-' only, and at least one.",
+            why="A split's name has letters, digits, '.', '_' and '-' only, and not dots alone.",
             fix="train=FILE",
         )
     return name

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from embstore.encode.config import DEFAULT_MODEL, EncoderConfig, EncoderOptions
-    from embstore.encode.torch_encoder import TorchEncoder, load_encoder
+    from embstore.encode.load import load_encoder
+    from embstore.encode.torch_encoder import TorchEncoder
 
 _HOME_OF = {
     "DEFAULT_MODEL": "embstore.encode.config",
     "EncoderConfig": "embstore.encode.config",
     "EncoderOptions": "embstore.encode.config",
     "TorchEncoder": "embstore.encode.torch_encoder",
-    "load_encoder": "embstore.encode.torch_encoder",
+    "load_encoder": "embstore.encode.load",
 }
 
 __all__ = ["DEFAULT_MODEL", "EncoderConfig", "EncoderOptions", "TorchEncoder", "load_encoder"]

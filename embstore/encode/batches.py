@@ -42,3 +42,29 @@ def _closes(lengths: Sequence[int], order: Rows, start: int, end: int, token_bud
     full = width * (end - start + 1) > token_budget
     changes = lengths[order[end]] != lengths[order[end - 1]]
     return full or bool(changes and 3 * width * (end - start) >= token_budget)
+
+
+def plan_packed(lengths: Sequence[int], token_budget: int) -> list[Rows]:
+    """Sort texts by length and cut them into batches of at most a number of tokens, none of them padding.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Tokens of each text, at least 1.
+    token_budget : int
+        Most tokens of a batch; a single text may exceed it.
+
+    Returns
+    -------
+    list of ndarray, int64
+        Positions into ``lengths``, longest first; each position stands in exactly one batch.
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    batches: list[Rows] = []
+    start, filled = 0, 0
+    for end, position in enumerate(order):
+        if end > start and filled + lengths[position] > token_budget:
+            batches.append(order[start:end])
+            start, filled = end, 0
+        filled += lengths[position]
+    return [*batches, order[start:]] if len(order) else batches

@@ -36,7 +36,8 @@ class EncoderOptions:
     prompt : str, optional
         Put before each text.
     dtype : {'auto', 'float32', 'bfloat16', 'float16'}
-        Arithmetic of the model. ``auto`` is float32, the reference.
+        Arithmetic of the model. ``auto`` is float32, and in long builds whatever is faster on this machine
+        and passed the parity gate; both have one fingerprint, since their embeddings may stand side by side.
     trust_remote_code : bool
         Run Python files beside the model; of the hub only with a 40-digit commit as ``revision``.
     """
@@ -64,7 +65,7 @@ class EncoderConfig:
     Parameters
     ----------
     model, revision, pooling, normalize, max_length, prompt, dtype, trust_remote_code
-        As in `EncoderOptions`, with nothing left to ``auto``.
+        As in `EncoderOptions`, with nothing but dtype left to ``auto``.
     lower_case : bool
         Texts are lower-cased before the tokenizer sees them.
     fingerprint : str
@@ -120,7 +121,7 @@ def resolve(options: EncoderOptions) -> tuple[ModelFiles, EncoderConfig]:
         revision=files.revision,
         trust_remote_code=options.trust_remote_code,
         fingerprint=_fingerprint(settled, files, remote_code=options.trust_remote_code),
-        **settled,
+        **{**settled, "dtype": options.dtype},
     )
     return files, config
 

@@ -68,7 +68,7 @@ def start_export(config: Mapping[str, Any], fingerprint: str) -> bool:
 
 def exportable(config: Mapping[str, Any]) -> bool:
     """Tell whether an encoder may be exported: float32, and no code of its repository."""
-    return config.get("dtype") == "float32" and not config.get("trust_remote_code")
+    return config.get("dtype") in ("auto", "float32") and not config.get("trust_remote_code")
 
 
 def lock_of(fingerprint: str) -> Path:

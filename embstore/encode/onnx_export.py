@@ -23,10 +23,11 @@ import torch
 
 from embstore.encode import onnx_cache
 from embstore.encode.config import EncoderOptions
+from embstore.encode.load import load_encoder
 from embstore.encode.model_files import first_line
 from embstore.encode.onnx_background import exportable, lock_of
 from embstore.encode.onnx_encoder import RUNTIME, OnnxEncoder, open_exported, session_options
-from embstore.encode.torch_encoder import TorchEncoder, load_encoder
+from embstore.encode.torch_encoder import TorchEncoder
 from embstore.errors import DiskFailure, EmbstoreError, InvalidInput
 
 # Short, long, beyond the longest input, foreign, strange, alone and together.

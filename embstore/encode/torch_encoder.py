@@ -1,23 +1,21 @@
-"""The reference encoder: a transformer run by torch. The door to transformers."""
+"""The encoder that torch runs: texts in, embeddings out, in the order and with the failures of the texts."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel
 
-from embstore.encode.batches import plan_batches
-from embstore.encode.config import EncoderConfig, EncoderOptions, resolve
-from embstore.encode.model_files import ModelFiles, WrongSetting, first_line
-from embstore.encode.pooling import pool
+from embstore.encode.config import EncoderConfig
+from embstore.encode.forward import Forward, PaddedForward
+from embstore.encode.model_files import first_line
+from embstore.encode.paths import Choice, choose, faster, fastest_equal, read_choice, write_choice
 from embstore.encode.tokens import TextTokenizer
-from embstore.errors import InvalidInput, InvalidModel
+from embstore.errors import InvalidInput
 from embstore.records import Embeddings, Encoded
 
 logger = logging.getLogger(__name__)
@@ -27,8 +25,9 @@ SLICE_SIZE = 2048
 # Padded tokens of one batch. On two CPU cores 1,024 to 4,096 measure alike and less than 512 is slower; a GPU
 # wants more.
 TOKEN_BUDGETS = {"cpu": 1536, "mps": 8192, "cuda": 32768}
-# What transformers raises on files that it cannot use; ImportError where a model needs another library.
-_UNLOADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, WrongSetting)
+# Texts on which paths are compared: a few seconds of a build that goes on for longer than a minute.
+_TRIED = 256
+_LONG = 4096
 
 
 class TorchEncoder:
@@ -44,6 +43,13 @@ class TorchEncoder:
         Pooling, normalization and fingerprint.
     token_budget : int, optional
         Most tokens of a batch, padding included. Changes speed and memory, never an embedding beyond 2e-5.
+    reload : callable, optional
+        Returns the model on the CPU, for when its GPU is lost.
+
+    Attributes
+    ----------
+    forward : Forward
+        How the model is run; see `settle`.
     """
 
     def __init__(
@@ -52,11 +58,15 @@ class TorchEncoder:
         tokenizer: TextTokenizer,
         config: EncoderConfig,
         token_budget: int | None = None,
+        reload: Callable[[], PreTrainedModel] | None = None,
     ) -> None:
         self.model = model
+        self._reload = reload
         self._tokenizer = tokenizer
         self._settled = config
         self._token_budget = token_budget or TOKEN_BUDGETS.get(model.device.type, 8192)
+        self._is_settled = config.dtype != "auto" or token_budget is not None
+        self.forward: Forward = self._fastest_equal()
 
     @property
     def dim(self) -> int:
@@ -76,15 +86,58 @@ class TorchEncoder:
     @property
     def padding(self) -> int:
         """Token id that fills the end of a shorter text."""
-        return max(0, int(getattr(self.model.config, "pad_token_id", None) or 0))
+        return PaddedForward(self.model, "cls", normalize=False).padding
 
     def tokenizer_json(self) -> str:
         """Return the tokenizer as the library ``tokenizers`` reads it, without truncation."""
         return self._tokenizer.as_json()
 
+    @property
+    def token_budget(self) -> int:
+        """Tokens of a batch, at most."""
+        return self._token_budget
+
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids that the model reads of each text, special tokens included, without padding."""
         return self._tokenizer.tokenize(texts).ids
+
+    def settle(self, texts: Sequence[str], expected: int | None) -> None:
+        """Before long work take the fastest arithmetic that passes the gate on such texts.
+
+        Only where dtype is ``auto``. What was chosen is kept for this machine and this encoder.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            The first that will be encoded.
+        expected : int or None
+            How many there will be; None is many. Few are not worth the trial, but follow an earlier choice.
+        """
+        if self._is_settled or not texts:
+            return
+        choice = read_choice(self.fingerprint, self.model.device.type)
+        if choice is None:
+            if len(texts) < _TRIED or (expected is not None and expected < _LONG):
+                return
+            choice = self.try_paths(texts)
+            write_choice(self.fingerprint, self.model.device.type, choice)
+        self._is_settled = True
+        self._token_budget = choice.token_budget
+        self.forward = next((one for one in self.paths() if one.name == choice.name), self.forward)
+        logger.info(
+            "Encoding by %s in batches of %d tokens: %s.", choice.name, choice.token_budget, choice.why
+        )
+
+    def try_paths(self, texts: Sequence[str]) -> Choice:
+        """Measure every path on some of the texts, of all lengths alike, and say which is to be taken."""
+        ids = sorted(self.token_ids(texts), key=len)
+        step = max(1, len(ids) // _TRIED)
+        return choose(self.paths(), ids[::-step], self._token_budget, self.model.device.type)
+
+    def paths(self) -> list[Forward]:
+        """Return the ways in which this machine can run the model; the first gives its own embeddings."""
+        settings = self._settled
+        return [self.forward, *faster(self.model, settings.pooling, normalize=settings.normalize)]
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Embed texts.
@@ -124,13 +177,15 @@ class TorchEncoder:
     def _encode_tokens(self, ids: list[list[int]], out: Embeddings) -> dict[int, str]:
         """Fill ``out`` row by row; return the positions that failed and why."""
         errors: dict[int, str] = {}
-        pending = plan_batches([len(one) for one in ids], self._token_budget)[::-1]
+        pending = self.forward.plan([len(one) for one in ids], self._token_budget)[::-1]
         while pending:
             batch = pending.pop()
             try:
-                out[batch] = self._forward([ids[position] for position in batch])
+                out[batch] = self.forward.embed([ids[position] for position in batch])
             except (RuntimeError, MemoryError, IndexError, ValueError) as error:
-                if len(batch) == 1:
+                if self._leaves_device(error, len(batch)):
+                    pending.append(batch)
+                elif len(batch) == 1:
                     errors[int(batch[0])] = f"the model failed: {first_line(error)}"
                 else:
                     self._shrink_after(error, len(batch), len(batch) * len(ids[batch[0]]))
@@ -138,10 +193,25 @@ class TorchEncoder:
         errors.update(_unusable(out, errors))
         return errors
 
+    def _fastest_equal(self) -> Forward:
+        settings = self._settled
+        return fastest_equal(self.model, self.model.dtype, settings.pooling, normalize=settings.normalize)
+
+    def _leaves_device(self, error: Exception, n_texts: int) -> bool:
+        """Go on on the CPU where the GPU is lost, or has no room for a single text; return whether."""
+        spoken = str(error).lower()
+        lost = any(said in spoken for said in ("cuda error", "cublas", "cudnn")) and not _is_memory(error)
+        alone_too_large = _is_memory(error) and n_texts == 1
+        if self._reload is None or not (lost or alone_too_large):
+            return False
+        logger.warning("The GPU failed; going on on the CPU. It said: %s", first_line(error))
+        self.model, self._reload = self._reload(), None
+        self.forward, self._token_budget = self._fastest_equal(), TOKEN_BUDGETS["cpu"]
+        return True
+
     def _shrink_after(self, error: Exception, n_texts: int, n_tokens: int) -> None:
         """Halve the token budget where memory ran out; any other failure only splits the batch."""
-        spoken = str(error).lower()
-        if not isinstance(error, MemoryError) and "out of memory" not in spoken and "alloc" not in spoken:
+        if not _is_memory(error):
             return
         # Half of what failed: batches that were planned before the first failure must not halve it again.
         self._token_budget = max(1, min(self._token_budget, n_tokens // 2))
@@ -153,127 +223,10 @@ class TorchEncoder:
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    @torch.inference_mode()
-    def _forward(self, ids: list[list[int]]) -> Embeddings:
-        width = max(len(one) for one in ids)
-        mask = None
-        if any(len(one) != width for one in ids):
-            mask = torch.tensor([[1] * len(one) + [0] * (width - len(one)) for one in ids])
-            mask = mask.to(self.model.device)
-        padded = torch.tensor([one + [self.padding] * (width - len(one)) for one in ids]).to(
-            self.model.device
-        )
-        states = self.model(input_ids=padded, attention_mask=mask).last_hidden_state
-        pooled = pool(states, mask, self._settled.pooling, normalize=self._settled.normalize)
-        embeddings: Embeddings = pooled.cpu().numpy()
-        return embeddings
 
-
-def load_encoder(
-    options: EncoderOptions | str | None = None, *, device: str = "auto", token_budget: int | None = None
-) -> TorchEncoder:
-    """Load a frozen transformer.
-
-    Parameters
-    ----------
-    options : EncoderOptions or str, optional
-        What to load; a str is the model's name. None loads the default model.
-    device : {'auto', 'cpu', 'cuda', 'mps'} or a torch device such as ``cuda:1``
-        ``auto`` takes CUDA, then Apple's MPS, then the CPU.
-    token_budget : int, optional
-        See `TorchEncoder`.
-
-    Raises
-    ------
-    InvalidInput
-        An option, or a device that this machine lacks.
-    NotFound, HubUnreachable
-        The model cannot be found or fetched.
-    InvalidModel
-        It is no encoder, has no safetensors, or its weights do not fill it.
-    """
-    if options is None or isinstance(options, str):
-        options = EncoderOptions() if options is None else EncoderOptions(model=options)
-    if token_budget is not None and token_budget < 1:
-        raise InvalidInput(f"A token budget of {token_budget} holds no text.", fix="token_budget=1024")
-    place = _find_device(device)
-    files, config = resolve(options)
-    model = _load_model(files, config)
-    model.to(place)  # type: ignore[arg-type]
-    return TorchEncoder(model, _load_tokenizer(files, config), config, token_budget)
-
-
-def _find_device(device: str) -> torch.device:
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InvalidInput(
-            f"This machine has no device {device!r}.", why=first_line(error), fix="--device auto"
-        ) from error
-    return found
-
-
-def _load_model(files: ModelFiles, config: EncoderConfig) -> PreTrainedModel:
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        model, report = AutoModel.from_pretrained(
-            files.folder,
-            dtype=getattr(torch, config.dtype),
-            trust_remote_code=config.trust_remote_code,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    except (*_UNLOADABLE, SafetensorError) as error:
-        raise InvalidModel(f"The model {files.name} cannot be loaded.", why=first_line(error)) from error
-    finally:
-        if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-    if getattr(model.config, "is_encoder_decoder", False):
-        raise InvalidModel(f"The model {files.name} is an encoder-decoder.", why="embstore reads encoders.")
-    if not isinstance(getattr(model.config, "hidden_size", None), int):
-        raise InvalidModel(f"The model {files.name} is no text encoder.", why="It has no hidden_size.")
-    # The pooler is not used; anything else that is missing would be random numbers.
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        raise InvalidModel(
-            f"The weights of {files.name} do not fill the model.",
-            why=f"{len(missing)} tensors are missing, {missing[0]} first; they would be random.",
-        )
-    loaded: PreTrainedModel = model.eval()
-    return loaded
-
-
-def _load_tokenizer(files: ModelFiles, config: EncoderConfig) -> TextTokenizer:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            files.folder, trust_remote_code=config.trust_remote_code, local_files_only=True
-        )
-    except Exception as error:
-        # On a tokenizer.json of a newer format tokenizers raises Exception itself, no child of it.
-        if type(error) is not Exception and not isinstance(error, _UNLOADABLE):
-            raise
-        raise InvalidModel(
-            f"The tokenizer of {files.name} cannot be loaded.", why=first_line(error)
-        ) from error
-    if not tokenizer.is_fast:
-        raise InvalidModel(
-            f"The model {files.name} has only a slow Python tokenizer.",
-            why="embstore reads tokenizer.json.",
-            fix="save a fast tokenizer beside the model: tokenizer.save_pretrained(FOLDER)",
-        )
-    return TextTokenizer(
-        tokenizer.backend_tokenizer,
-        max_length=config.max_length,
-        prompt=config.prompt,
-        lower_case=config.lower_case,
-    )
+def _is_memory(error: Exception) -> bool:
+    spoken = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in spoken or "alloc" in spoken
 
 
 def _unusable(embeddings: Embeddings, known: Mapping[int, str]) -> dict[int, str]:

@@ -144,7 +144,7 @@ def how(options: AuditOptions) -> dict[str, str]:
         "duplicates": "Groups of texts that are equal after folding case and white space (exact), or joined "
         f"by a chain of cosines of {near} or more (near).",
         "leakage": "Records of a split whose text also stands in another: equal after folding (exact), else "
-        f"with a cosine of {near} or more to one of their nearest records there (near).",
+        f"with a cosine of {near} or more to their nearest record there (near).",
         "outliers": f"Records whose mean cosine to their {_FAR_NEIGHBORS} nearest others lies "
         f"{_FAR_DEVIATIONS:g} robust standard deviations (1.4826 times the median absolute deviation) below "
         "the median.",
@@ -193,7 +193,8 @@ def _listed(groups: list[Group], records: AuditedRecords, most: int) -> dict[str
     exact = [group for group in groups if group.exact]
     return {
         "groups": len(groups),
-        "records": sum(len(group.positions) for group in groups),
+        # A record of an exact group may stand in a chain of near ones too.
+        "records": len({place for group in groups for place in group.positions}),
         "exact_groups": len(exact),
         "exact_records": sum(len(group.positions) for group in exact),
         "rows": [_group(group, records) for group in groups[:most]],
@@ -225,15 +226,14 @@ def _leakage(records: AuditedRecords, near: float) -> list[dict[str, Any]]:
     """Return, for each pair of splits, how many records of the second stand in the first already."""
     names = records.split_names
     texts = {name: {folded(records.texts[place]) for place in records.places(name)} for name in names}
-    splits = np.array(records.splits)
     found = []
     for later, name in enumerate(names):
         places = records.places(name)
         for before in names[:later]:
             exact = np.array([folded(records.texts[place]) in texts[before] for place in places])
-            alike = (records.similarities[places] >= near) & (splits[records.neighbors[places]] == before)
+            alike = records.nearest_in(before, places) >= near
             rows = [_record(records, places[one]) for one in np.flatnonzero(exact)[:20]]
-            n_near = int((alike.any(axis=1) & ~exact).sum())
+            n_near = int((alike & ~exact).sum())
             pair = {"split": name, "stands_in": before, "exact": int(exact.sum()), "near": n_near}
             found.append({**pair, "records": len(places), "rows": rows})
     return found

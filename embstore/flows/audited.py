@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
+from embstore.data.splits import order_splits
 from embstore.errors import InvalidData, NotFound
 from embstore.records import Embeddings, Mask, Rows, Similarities
 from embstore.store import Store
-from embstore.store.graph import graph_of
+from embstore.store.graph import Graph, graph_of
 
 # Neighbors of each record that an audit sees.
 NEIGHBORS = 50
@@ -35,6 +36,8 @@ class AuditedRecords:
         As the store holds them.
     similarities, neighbors : ndarray of shape (n, k)
         Cosines and positions of the nearest others among these records.
+    graph : Graph
+        Where they come from.
     """
 
     rows: Rows
@@ -46,6 +49,7 @@ class AuditedRecords:
     embeddings: Embeddings
     similarities: Similarities
     neighbors: Rows
+    graph: Graph
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -59,12 +63,16 @@ class AuditedRecords:
 
     @property
     def split_names(self) -> list[str]:
-        """Names of the splits, in order of first appearance."""
-        return list(dict.fromkeys(self.splits))
+        """Names of the splits: train, validation, test, then the others by name."""
+        return list(order_splits(self.splits))
 
     def places(self, split: str) -> list[int]:
         """Return the positions of a split's records, ascending."""
         return [place for place, name in enumerate(self.splits) if name == split]
+
+    def nearest_in(self, split: str, places: Sequence[int]) -> Similarities:
+        """Return the cosine of some records, none of them of the split, to their nearest there, (n,)."""
+        return self.graph.within(self.rows[list(places)], splits=[split], k=1)[0][:, 0]
 
 
 def audited_records(store: Store, splits: Sequence[str] = ()) -> AuditedRecords:
@@ -97,7 +105,8 @@ def audited_records(store: Store, splits: Sequence[str] = ()) -> AuditedRecords:
     ids, split_of, texts, labels, truncated = (
         store.reader.column(name, rows) for name in ("id", "split", "text", "label", "truncated")
     )
-    similarities, found = graph_of(store, NEIGHBORS).within(rows, splits=chosen, k=NEIGHBORS)
+    graph = graph_of(store, NEIGHBORS)
+    similarities, found = graph.within(rows, splits=chosen, k=NEIGHBORS)
     return AuditedRecords(
         rows,
         ids,
@@ -108,4 +117,5 @@ def audited_records(store: Store, splits: Sequence[str] = ()) -> AuditedRecords:
         embeddings=np.asarray(store.embeddings(rows)),
         similarities=similarities,
         neighbors=np.searchsorted(rows, found),
+        graph=graph,
     )

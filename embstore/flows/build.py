@@ -16,9 +16,10 @@ from embstore.data import ReadOptions, TextDataset, open_dataset
 from embstore.encode.onnx_background import start_export
 from embstore.errors import Interrupted, InvalidData, InvalidInput, InvalidModel
 from embstore.flows.encoders import EncoderChoice, encoder_for
-from embstore.records import Encoded, Record, Rejected, TextEncoder
+from embstore.records import AdaptiveEncoder, Encoded, Record, Rejected, TextEncoder
 from embstore.store import is_store, store_path
 from embstore.store.database import Build
+from embstore.store.index_options import IndexOptions
 from embstore.store.snapshot import RecordsReader
 from embstore.store.writer import StoreWriter, open_writer
 
@@ -51,6 +52,8 @@ class BuildReport:
         Live records longer than the encoder reads.
     dim : int
         Floats of an embedding.
+    index : str
+        What a search through the index finds: ``exact``, or its recall.
     seconds, texts_per_second : float
         Wall time of the whole build, model loading included; encoded texts by that time.
     """
@@ -65,6 +68,7 @@ class BuildReport:
     removed: int
     truncated: int
     dim: int
+    index: str
     seconds: float
     texts_per_second: float
 
@@ -85,7 +89,7 @@ class _Counts:
 Progress = Callable[[int, int | None], None]
 
 
-def build_store(
+def build_store(  # noqa: PLR0913 (each is one decision of the user's)
     dataset: str | Path | Sequence[str] = "sample",
     store: str | Path | None = None,
     *,
@@ -94,6 +98,7 @@ def build_store(
     options: ReadOptions | None = None,
     device: str = "auto",
     add: bool = False,
+    index: IndexOptions | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Make a store hold exactly the records of a dataset; only texts that it never embedded are encoded.
@@ -114,6 +119,8 @@ def build_store(
         ``auto``, ``cpu``, ``cuda``, ``mps``.
     add : bool
         Keep the store's records that the dataset does not have.
+    index : IndexOptions, optional
+        Kind, recall target and memory of the index; by default those of the last build, else ``auto``.
     progress : callable, optional
         Called with the records done and, where known, their total: at the start and after each window.
 
@@ -126,7 +133,8 @@ def build_store(
     NotFound, InvalidData, HubUnreachable
         The dataset cannot be read, or none of its records can be stored.
     InvalidInput
-        An option that cannot be; a name that is none, or that another dataset has.
+        An option that cannot be; a name that is none, or that another dataset has; an index that fits into no
+        memory or reaches no recall that was asked for: then the records are in the store all the same.
     InvalidModel
         The model cannot be loaded, or fails on every text.
     EncoderMismatch
@@ -150,7 +158,7 @@ def build_store(
             if not writer.has_records(build):
                 raise _nothing_stored(writer.reader, build, source.name)
             removed = writer.finish_build(build)
-            writer.write_index()
+            writer.write_index(index)
         except KeyboardInterrupt as error:
             raise Interrupted(
                 f"Stopped: {counts.done:,} records of {source.name} are committed in {path}.",
@@ -176,6 +184,8 @@ def _fill(
     for records in _windows(source, build.next_record):
         window = writer.plan(records, counts.done, build)
         texts = list(window.to_encode.values())
+        if isinstance(encoder, AdaptiveEncoder):
+            encoder.settle(texts, None if source.total is None else source.total - counts.done)
         encoded = encoder.encode(texts) if texts else _nothing(encoder.dim)
         _check_hope(encoded, counts)
         fresh = writer.commit(window, encoded, build)
@@ -227,6 +237,7 @@ def _report(
 ) -> BuildReport:
     splits = {str(name): n for name, n in reader.counts("split").items()}
     seconds = time.monotonic() - begun
+    entry = reader.snapshot().index
     return BuildReport(
         store=store,
         dataset=dataset,
@@ -238,6 +249,7 @@ def _report(
         removed=removed,
         truncated=reader.truncated(),
         dim=dim,
+        index=entry.promise if entry else "none",
         seconds=round(seconds, 3),
         texts_per_second=round(counts.encoded / seconds, 1),
     )

@@ -15,6 +15,7 @@ from embstore.errors import EncoderMismatch, InvalidInput, NotFound
 from embstore.learn.scorers import LinearScorer, VoteScorer, scorer_from
 from embstore.records import Embeddings, Encoded, Neighbor, Prediction, Probabilities
 from embstore.store import Store
+from embstore.store.allowed import Allowed
 from embstore.store.derived import list_derived, read_derived
 from embstore.store.queries import encode_queries
 from embstore.store.search import search
@@ -218,7 +219,7 @@ class Classifier:
             index=self.store.index,
             shards=self.store.shards,
             segments=self.store.snapshot.segments,
-            allowed=allowed,
+            allowed=Allowed(allowed),
         )
         return self.scorer.probabilities(similarities, np.searchsorted(rows, found))
 

@@ -25,8 +25,8 @@ from embstore.flows.labelled import (
 from embstore.flows.outcomes import Outcome, Task, changed_sides, dummy, head_outcome, judged, latency
 from embstore.learn.duplicates import leaked, repeated
 from embstore.learn.metrics import Score, compare_pair
-from embstore.learn.sampling import hold_out
-from embstore.learn.verdict import WORTH, Verdict, judge
+from embstore.learn.sampling import check_sampling, hold_out
+from embstore.learn.verdict import WORTH, Verdict, check_worth, judge
 from embstore.store import Store
 
 if TYPE_CHECKING:
@@ -77,6 +77,12 @@ class CompareOptions:
     worth: float = WORTH
     seed: int = 0
     finetune: FinetuneOptions | None = None
+
+    def __post_init__(self) -> None:
+        # Now: after an hour of fine-tuning it would be too late.
+        check_worth(self.worth)
+        for shots in self.shots or (1,):
+            check_sampling(shots, self.seeds, self.protocol)
 
 
 @dataclass(frozen=True)
@@ -147,8 +153,9 @@ def compare_methods(
         )
         if tuned:
             outcomes.append(tuned)
-            latencies[tuned.name] = 1000 * tuned.predict_seconds / len(task.evaluated)
-        methods = [judged(task, one, latencies.get(one.name), chosen.seed) for one in outcomes]
+        methods = [
+            judged(task, one, latencies.get(one.name, one.latency_ms), chosen.seed) for one in outcomes
+        ]
         accuracy = next(Score(**one["scores"]["accuracy"]) for one in methods if one["name"] == best.name)
         shots = list(chosen.shots) or (default_shots(task.train.labels) if chosen.curve else [])
         curve = learning_curve(task, shots, chosen.seeds, chosen.protocol, progress) if shots else None
@@ -163,6 +170,7 @@ def compare_methods(
             compare_pair(best.name, tuned.name, right[best.name], right[tuned.name], chosen.seed)
             if tuned
             else None,
+            n=len(task.evaluated),
             frozen_seconds=encode_seconds + fitted,
             finetune_seconds=tuned.fit_seconds if tuned else None,
             worth=chosen.worth,

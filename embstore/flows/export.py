@@ -18,6 +18,7 @@ from embstore.data.handover import save_dataset, write_atlas_parquet, write_reco
 from embstore.errors import DiskFailure, InvalidData, InvalidInput
 from embstore.flows.projection import project_records
 from embstore.flows.tables import complete_bytes, write_rows
+from embstore.maps.layout import ProjectionOptions
 from embstore.records import Embeddings, Record, Rows
 from embstore.store import Store
 from embstore.store.graph import graph_of
@@ -203,8 +204,9 @@ def _write_parquet(store: Store, rows: Rows, target: Path, options: ExportOption
 
 
 def _write_atlas(store: Store, rows: Rows, target: Path, options: ExportOptions) -> None:
-    projection = project_records(store, options.splits)
+    # Few records are laid out by the neighbors that they have.
     k = min(_NEIGHBORS, len(rows) - 1)
+    projection = project_records(store, options.splits, ProjectionOptions(neighbors=max(2, k)))
     names = list(dict.fromkeys(projection.splits))
     similarities, found = graph_of(store).within(rows, splits=names, k=k)
     columns = {"id": projection.ids, "split": projection.splits}

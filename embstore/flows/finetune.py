@@ -18,13 +18,15 @@ import embstore
 from embstore.encode.config import EncoderOptions, resolve
 from embstore.errors import DiskFailure, InvalidInput
 from embstore.flows.labelled import LabelledSplit, training_split, validation_split
-from embstore.flows.outcomes import Outcome, Task
+from embstore.flows.outcomes import Outcome, Task, latency
 from embstore.learn.classifier_model import ModelSource
 from embstore.learn.epochs import EpochScore, Progress
 from embstore.learn.finetuning import CHECKPOINTS, Finetuned, FinetuneOptions, finetune
 from embstore.store import Store
 
 OnEpoch = Callable[[EpochScore], None]
+# Texts that latency is timed on.
+_TIMED = 20
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def finetune_model(
         )
         try:
             found.classifier.save(folder)
-            (folder / "README.md").write_text(_card(opened, report, chosen), encoding="utf-8")
+            (folder / "README.md").write_text(_card(opened, report, found.options), encoding="utf-8")
             shutil.rmtree(folder / CHECKPOINTS)
         except OSError as error:
             raise DiskFailure(
@@ -137,11 +139,12 @@ def finetuned_outcome(
     begun = time.perf_counter()
     probabilities = found.classifier.probabilities(task.evaluated.texts)
     predicted = time.perf_counter() - begun
+    one_text = latency(lambda text: found.classifier.probabilities([text]), task.evaluated.texts[:_TIMED])
     scored = [one.accuracy for one in found.epochs if one.accuracy is not None]
     shown = ("epochs", "learning_rate", "batch_size", "weight_decay", "seed", "dtype")
     return Outcome(
         name="fine-tuned",
-        settings={name: getattr(options, name) for name in shown},
+        settings={name: getattr(found.options, name) for name in shown},
         codes=task.known[probabilities.argmax(axis=1)],
         probabilities=probabilities,
         tuned_on=task.validation.name if task.validation else "nothing",
@@ -149,6 +152,7 @@ def finetuned_outcome(
         fit_seconds=fitted,
         predict_seconds=predicted,
         bytes=int(sum(values.nbytes for values in found.classifier.model.state_dict().values())),
+        latency_ms=one_text,
     )
 
 

@@ -32,7 +32,8 @@ class StoreInfo:
     fingerprint : str
         SHA-256 of all that changes an embedding.
     index : dict or None
-        Generation, kind, rows, bytes and recall of the index.
+        Generation, structure, rows and bytes of the index, in a few words what it finds, and its certificate:
+        how that was measured.
     truncated, quarantined : int
         Live records longer than the encoder reads; records that the last build could not store.
     quarantine : list of dict
@@ -91,7 +92,7 @@ def describe_store(store: str | Path | None = None, *, home: str | Path | None =
             labels=opened.reader.counts("label"),
             encoder=dict(opened.manifest.encoder),
             fingerprint=opened.manifest.fingerprint,
-            index=asdict(index) if index else None,
+            index={**asdict(index), "promise": index.promise} if index else None,
             truncated=opened.reader.truncated(),
             quarantined=quarantined,
             quarantine=opened.reader.quarantined(last["build"], 10) if quarantined else [],

@@ -11,6 +11,7 @@ import embstore.flows.opening  # noqa: F401  (a store opened here can load its e
 from embstore.errors import InvalidInput
 from embstore.records import Neighbor
 from embstore.store import Store
+from embstore.store.certificate import Recall
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Neighborhood:
         Path of the store.
     exact : bool
         Each stored record was compared, so no nearer one exists.
+    recall : float
+        Share of the k nearest that such searches find, as measured at the last build; 1 where exact.
     neighbors : list of Neighbor
         Most similar first.
     note : str
@@ -34,6 +37,7 @@ class Neighborhood:
     query: str
     store: str
     exact: bool
+    recall: float
     neighbors: list[Neighbor]
     note: str = ""
 
@@ -50,7 +54,13 @@ class Neighborhood:
             }
             for one in self.neighbors
         ]
-        return {"query": self.query, "store": self.store, "exact": self.exact, "neighbors": neighbors}
+        said = {"query": self.query, "store": self.store, "exact": self.exact, "recall": self.recall}
+        return {**said, "neighbors": neighbors}
+
+    @property
+    def promise(self) -> str:
+        """``exact``, or the recall: ``recall 0.97``."""
+        return "exact" if self.exact else f"recall {self.recall:.2f}"
 
 
 def find_neighbors(
@@ -90,7 +100,8 @@ def find_neighbors(
         raise InvalidInput("find_neighbors takes a sequence of texts, and got one str.", fix="[text]")
     with Store.open(store, home=home) as opened:
         found = opened.neighbors_of(opened.embed(list(texts)), k, split=split, label=label)
-        return [_answer(opened, text, neighbors) for text, neighbors in zip(texts, found, strict=True)]
+        recall = opened.recall(k, split=split, label=label)
+        return [_answer(opened, text, near, recall) for text, near in zip(texts, found, strict=True)]
 
 
 def find_neighbors_of_record(
@@ -108,12 +119,12 @@ def find_neighbors_of_record(
     """
     with Store.open(store, home=home) as opened:
         neighbors = opened.neighbors_of_record(record_id, k, split=split, label=label)
-        return _answer(opened, record_id, neighbors)
+        return _answer(opened, record_id, neighbors, opened.recall(k, split=split, label=label))
 
 
-def _answer(store: Store, query: str, neighbors: list[Neighbor]) -> Neighborhood:
+def _answer(store: Store, query: str, neighbors: list[Neighbor], recall: Recall | None) -> Neighborhood:
     note = ""
     if store.index_problem:
         note = f"The index of {store.name} is not used ({store.index_problem}); every record was compared."
-    exact = store.index is None or store.index.factory == "Flat"
-    return Neighborhood(query, str(store.path), exact, neighbors, note)
+    found = 1.0 if recall is None else recall.value
+    return Neighborhood(query, str(store.path), recall is None, found, neighbors, note)

@@ -88,6 +88,8 @@ class Outcome:
         that are there already.
     bytes : int
         What must be kept to serve it, beside the encoder.
+    latency_ms : float, optional
+        Median milliseconds of one text, of a method that reads texts itself.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Outcome:
     fit_seconds: float
     predict_seconds: float
     bytes: int
+    latency_ms: float | None = None
 
 
 def dummy(task: Task) -> Outcome:

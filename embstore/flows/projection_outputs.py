@@ -46,8 +46,16 @@ class ProjectionOutputs:
     raw: bool = False
     overwrite: bool = False
 
-    def check(self) -> None:
-        """Refuse files that cannot be written, before any work is done; raises `InvalidInput`."""
+    def check(self, dim: int = 2) -> None:
+        """Refuse what cannot be written of ``dim`` coordinates, before any work is done.
+
+        Raises
+        ------
+        InvalidInput
+            A picture or page of three dimensions; a file of another suffix, in no folder, or that exists.
+        """
+        if dim != 2 and (self.picture or self.density or self.page):
+            raise InvalidInput("Pictures and pages are of 2 dimensions.", fix="--dim 2")
         wanted: list[tuple[Path, Sequence[str]]] = [(path, TABLES) for path in self.tables]
         wanted += [(path, PICTURES) for path in (self.picture, self.density) if path]
         wanted += [(self.page, PAGES)] if self.page else []
@@ -60,12 +68,11 @@ class ProjectionOutputs:
         Raises
         ------
         InvalidInput
-            A picture or page of three dimensions.
+            See `check`.
         DiskFailure
             A file cannot be written; it is as it was.
         """
-        if (self.picture or self.density or self.page) and projection.coordinates.shape[1] != 2:
-            raise InvalidInput("Pictures and pages are of 2 dimensions.", fix="--dim 2")
+        self.check(projection.options.dim)
         for path in self.tables:
             _write_table(projection, path, raw=self.raw)
         drawn: list[tuple[Path | None, Callable[..., bytes]]] = [

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from embstore.data.quoted import MAX_FIELD
 from embstore.errors import InvalidData, InvalidInput, NotFound
 from embstore.flows.tables import FORMULAS
 from embstore.store import Store
@@ -81,6 +82,8 @@ def relabel_store(
     with Store.open(store, home=home) as opened:
         folder = opened.path
         known = {label for label in opened.reader.counts("label") if label is not None}
+    # Blanks around a typed label are none of it, unless the store has a label with them.
+    labels = {one: label if label in known else label.strip() for one, label in labels.items()}
     unknown = sorted(set(labels.values()) - known)
     if unknown and not new_labels:
         raise InvalidData(
@@ -114,6 +117,12 @@ def _answers(path: Path) -> tuple[dict[str, str], dict[str, str | None]]:
     labels: dict[str, str] = {}
     expected: dict[str, str | None] = {}
     for number, row in enumerate(_rows(path), 1):
+        if not isinstance(row, dict):
+            raise InvalidInput(
+                f"Row {number} of {path} is no JSON object.",
+                why=f"It is {row!r:.40}.",
+                fix='{"id": "train-1", "new_label": "joy"}',
+            )
         for column in ("id", NEW_LABEL):
             if column not in row:
                 raise InvalidInput(
@@ -121,8 +130,8 @@ def _answers(path: Path) -> tuple[dict[str, str], dict[str, str | None]]:
                     why=f"Row {number} has: {', '.join(map(str, row))}.",
                     fix="embstore audit --output review.csv   (writes such a file)",
                 )
-        record_id, label = _text(row["id"]), _text(row[NEW_LABEL]).strip()
-        if not label:
+        record_id, label = _text(row["id"]), _text(row[NEW_LABEL])
+        if not label.strip():
             continue
         if labels.get(record_id, label) != label:
             raise InvalidData(
@@ -134,7 +143,7 @@ def _answers(path: Path) -> tuple[dict[str, str], dict[str, str | None]]:
     return labels, expected
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def _rows(path: Path) -> Iterator[Any]:
     if path.suffix.lower() not in SUFFIXES:
         raise InvalidInput(
             f"{path} is no reviewed file.", why=f"Known are {' and '.join(SUFFIXES)}.", fix="review.csv"
@@ -142,6 +151,8 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
+                # The text of a row may be longer than what csv takes unasked.
+                csv.field_size_limit(max(MAX_FIELD, csv.field_size_limit()))
                 yield from csv.DictReader(file)
             else:
                 yield from (json.loads(line) for line in file if line.strip())

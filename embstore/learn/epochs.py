@@ -74,7 +74,10 @@ class EpochWatcher(TrainerCallback):
         self.losses.clear()
         score = EpochScore(len(self.epochs) + 1, round(loss, 4), accuracy, round(begun - self._begun, 2))
         if all(accuracy is None or accuracy > (one.accuracy or 0.0) for one in self.epochs):
-            save_file(self._classifier.model.state_dict(), self._folder / BEST)
+            # Under another name first: a stop while the best is written must not cost the best before it.
+            unfinished = self._folder / f"{BEST}.unfinished"
+            save_file(self._classifier.model.state_dict(), unfinished)
+            unfinished.replace(self._folder / BEST)
         self.epochs.append(score)
         (self._folder / EPOCHS).write_text(json.dumps([asdict(one) for one in self.epochs]))
         if self._patience is not None and accuracy is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -84,6 +85,8 @@ class Finetuned:
     ----------
     classifier : FinetunedClassifier
         With the weights of the best epoch by validation accuracy, or of the last without validation texts.
+    options : FinetuneOptions
+        As they were used: float32 where the gate refused bfloat16.
     epochs : list of EpochScore
         All epochs, those before a resume included.
     seconds, texts_per_second : float
@@ -91,6 +94,7 @@ class Finetuned:
     """
 
     classifier: FinetunedClassifier
+    options: FinetuneOptions
     epochs: list[EpochScore]
     seconds: float
     texts_per_second: float
@@ -146,8 +150,10 @@ def finetune(
         ids = classifier.token_ids(texts)
         codes = [classes.index(label) for label in labels]
         checkpoints = output / CHECKPOINTS
-        plan = {"options": asdict(options), "n": len(ids), "classes": classes, "source": str(source.folder)}
-        resume = _resumable(checkpoints, json.loads(json.dumps(plan)))
+        plan = {"options": asdict(options), "source": str(source.folder)}
+        # Texts and labels too: a store that was relabelled meanwhile is another problem.
+        plan["content"] = _digest([list(texts), list(labels), validation])
+        resume = _resumable(checkpoints, plan)
         options = _gated(classifier, ids, codes, options)
         watcher = EpochWatcher(classifier, validation, checkpoints, options.patience, progress, on_epoch)
         trainer = PiecewiseTrainer(
@@ -166,7 +172,7 @@ def finetune(
     classifier.model.load_state_dict(load_file(checkpoints / BEST, device=str(trainer.args.device)))
     classifier.model.eval()
     rate = trainer.n_texts / seconds if trainer.n_texts else 0.0
-    return Finetuned(classifier, watcher.epochs, round(seconds, 2), round(rate, 1))
+    return Finetuned(classifier, options, watcher.epochs, round(seconds, 2), round(rate, 1))
 
 
 def _train(trainer: Trainer, resume: str | None, output: Path) -> None:
@@ -227,6 +233,10 @@ def _arguments(folder: Path, options: FinetuneOptions) -> TrainingArguments:
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def _resumable(folder: Path, plan: dict[str, Any]) -> str | None:

@@ -39,6 +39,12 @@ def few_shots(labels: Sequence[str], shots: int, seeds: int, protocol: str = "mt
     Muennighoff et al., "MTEB: Massive Text Embedding Benchmark", 2023. Tunstall et al., "Efficient Few-Shot
     Learning Without Prompts", 2022, whose code samples each class of a data frame with ``random_state``.
     """
+    check_sampling(shots, seeds, protocol)
+    return _mteb(labels, shots, seeds) if protocol == "mteb" else _setfit(labels, shots, seeds)
+
+
+def check_sampling(shots: int, seeds: int, protocol: str) -> None:
+    """Refuse samples that cannot be drawn; see `few_shots`."""
     if protocol not in PROTOCOLS:
         raise InvalidInput(
             f"There is no protocol {protocol!r}.",
@@ -49,7 +55,6 @@ def few_shots(labels: Sequence[str], shots: int, seeds: int, protocol: str = "mt
         raise InvalidInput(
             f"{shots} texts a class and {seeds} seeds cannot be.", why="Both are 1 or more.", fix="--shots 8"
         )
-    return _mteb(labels, shots, seeds) if protocol == "mteb" else _setfit(labels, shots, seeds)
 
 
 def hold_out(labels: Sequence[str], share: float, seed: int) -> tuple[Rows, Rows]:

@@ -11,6 +11,8 @@ from embstore.learn.metrics import Pair, Score
 FROZEN, FINE_TUNE, UNKNOWN = "frozen is enough", "fine-tune", "cannot say from this data"
 #: Gain in accuracy that is worth fine-tuning, unless the user says otherwise.
 WORTH = 0.02
+# McNemar's test has to tell the methods apart, too, before fine-tuning is advised.
+_CHANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ def judge(
     accuracy: Score,
     gain: Pair | None,
     *,
+    n: int,
     frozen_seconds: float,
     finetune_seconds: float | None = None,
     worth: float = WORTH,
@@ -50,12 +53,19 @@ def judge(
     interval, a frozen head must lose less than that at the upper end; in between the data is too small to
     say. Without fine-tuning only a head that leaves less than ``worth`` to gain is known to be enough.
 
+    Of few texts a bootstrap knows too little: all right in 5 of 5 gives an interval of no width. So 3 / worth
+    texts are needed to rule a gain out (what is not seen in n texts has a share of up to 3 / n: Hanley and
+    Lippman-Hand, "If Nothing Goes Wrong, Is Everything All Right?", 1983), and McNemar's p below 0.05 to
+    advise one.
+
     Parameters
     ----------
     accuracy : Score
         Of the best frozen head.
     gain : Pair, optional
         The frozen head first, fine-tuning second; None where fine-tuning was not run.
+    n : int
+        Texts that both were judged by.
     frozen_seconds, finetune_seconds : float
         What each took, encoding of the training texts included for the frozen head.
     worth : float
@@ -66,15 +76,14 @@ def judge(
     InvalidInput
         ``worth`` is not in (0, 1).
     """
-    if not 0 < worth < 1:
-        raise InvalidInput(f"A gain of {worth} cannot be.", why="It is between 0 and 1.", fix="--worth 0.02")
+    check_worth(worth)
     points = f"{100 * worth:g} points"
     if gain is None or finetune_seconds is None:
-        room = 1 - accuracy.low
+        room = min(1.0, max(1 - accuracy.low, 3 / n))
         sentence = (
             f"the best frozen head is right in {_percent(accuracy)} of texts, for {frozen_seconds:.0f} s"
         )
-        if room < worth:
+        if room <= worth:
             return Verdict(FROZEN, sentence, f"Not even a perfect classifier could gain {points}.")
         return Verdict(
             UNKNOWN,
@@ -88,13 +97,21 @@ def judge(
         f"{finetune_seconds:.0f} s against {frozen_seconds:.0f} s"
     )
     interval = f"its 95 % interval is {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
-    if gain.low > worth:
+    if gain.low > worth and gain.p_value < _CHANCE:
         return Verdict(FINE_TUNE, sentence, f"The gain is worth more than {points}: {interval}.")
-    if gain.high < worth:
+    if gain.high < worth and 3 / n <= worth:
         return Verdict(FROZEN, sentence, f"The gain is not worth {points}: {interval}.")
     return Verdict(
-        UNKNOWN, sentence, f"Whether the gain is worth {points} is open: {interval}. More texts would tell."
+        UNKNOWN,
+        sentence,
+        f"Whether the gain is worth {points} is open: {interval}. More texts than these {n:,} would tell.",
     )
+
+
+def check_worth(worth: float) -> None:
+    """Refuse a gain that cannot be; raises `InvalidInput`."""
+    if not 0 < worth < 1:
+        raise InvalidInput(f"A gain of {worth} cannot be.", why="It is between 0 and 1.", fix="--worth 0.02")
 
 
 def _percent(score: Score) -> str:

@@ -176,6 +176,9 @@ def curve_figure(curves: Sequence[Curve], *, key: str = "curve", width: int = 64
         for one in curves:
             color, mark, title = PALETTE[f"hue-{one.hue}"], _MARKS[one.hue], texts.hide(one.title)
             axes.fill_between(one.shots, one.lows, one.highs, color=color, alpha=0.18, linewidth=0)
+            if len(one.shots) == 1:
+                # A band of one size has no width to be seen by.
+                axes.vlines(one.shots, one.lows, one.highs, color=color, alpha=0.45, linewidth=4)
             axes.plot(one.shots, one.means, color=color, marker=mark, markersize=6, linewidth=2, label=title)
         _style(axes, sorted({number for one in curves for number in one.shots}), axis.ticks)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), borderaxespad=0, ncols=columns, frameon=False,

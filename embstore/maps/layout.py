@@ -83,11 +83,14 @@ class Nearest:
 
 
 def check_size(n: int, options: ProjectionOptions) -> None:
-    """Refuse fewer points than neighbors; raises `InvalidData`."""
+    """Refuse fewer points than neighbors, or than UMAP's first layout takes; raises `InvalidData`."""
+    what, least = f"{n:,} records are too few to be projected.", options.dim + 2
+    if n < least:
+        why = f"A layout of {options.dim} dimensions takes {least} at least."
+        raise InvalidData(what, why=why, fix="project a store of more records")
     if n <= options.neighbors:
-        fix = f"--neighbors {n - 1}" if n > 2 else "project a store of more records"
         why = f"Each record is laid out by {options.neighbors}, itself among them."
-        raise InvalidData(f"{n:,} records are too few to be projected.", why=why, fix=fix)
+        raise InvalidData(what, why=why, fix=f"--neighbors {n - 1}")
 
 
 def minmax(embeddings: Embeddings, reference: Embeddings) -> Embeddings:

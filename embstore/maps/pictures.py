@@ -90,7 +90,7 @@ def scatter_picture(points: LabelledPoints, suffix: str) -> bytes:
     with _drawing():
         figure = Figure(figsize=(width, height), dpi=_DOTS_AN_INCH)
         axes = figure.add_axes((0.2 / width, 0.2 / height, 6.2 / width, 6.2 / height))
-        size = float(np.clip(4000 / len(points.labels), 1.5, 24))
+        size = float(np.clip(12_000 / len(points.labels), 1.5, 24))
         for place, (name, flags) in enumerate(groups):
             color = _GRAY if name == _NO_LABEL else COLORS[place % len(COLORS)]
             chosen = points.coordinates[flags]
@@ -145,7 +145,8 @@ def density_picture(points: LabelledPoints, suffix: str) -> bytes:
     low, high = points.coordinates.min(axis=0), points.coordinates.max(axis=0)
     spare = 0.03 * np.maximum(high - low, 1e-6)
     extent = (low[0] - spare[0], high[0] + spare[0], low[1] - spare[1], high[1] + spare[1])
-    grid = 48 if side > 2 else 32
+    # Hexagons as wide as the data is dense: of few points in many nothing but specks would be seen.
+    grid = int(np.clip(0.5 * math.sqrt(len(points.labels)), 16, 48 if side > 2 else 32))
     with _drawing():
         figure = Figure(figsize=(width, height), dpi=_DOTS_AN_INCH)
         for place, (name, flags) in enumerate(groups):

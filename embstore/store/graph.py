@@ -14,9 +14,10 @@ import numpy.typing as npt
 from embstore.errors import DiskFailure, InvalidInput, NotFound, StoreDamaged, StoreLocked
 from embstore.records import Embeddings, Rows, Similarities
 from embstore.store.derived import read_derived
-from embstore.store.index import FlatIndex, unit
+from embstore.store.index import unit
 from embstore.store.keeping import write_derived
 from embstore.store.store import Store
+from embstore.store.structures.flat import FlatIndex
 
 logger = logging.getLogger(__name__)
 

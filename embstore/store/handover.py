@@ -9,7 +9,8 @@ from safetensors.numpy import save
 
 from embstore.records import Embeddings, Rows
 from embstore.store.derived import as_saved
-from embstore.store.index import FlatIndex
+from embstore.store.structures.faiss_index import write_checked
+from embstore.store.structures.flat import FlatIndex
 
 
 def write_safetensors(
@@ -22,4 +23,4 @@ def write_safetensors(
 
 def write_faiss(file: IO[bytes], dim: int, blocks: Iterable[tuple[Rows, Embeddings]]) -> None:
     """Write an index that ``faiss.read_index`` opens: cosine, exact, its ids the rows of the store."""
-    FlatIndex.with_ids(dim, blocks).write(file)
+    write_checked(FlatIndex.with_ids(dim, blocks), file)

@@ -30,7 +30,7 @@ def encode_queries(encoder: TextEncoder, texts: Sequence[str]) -> Encoded:
     """
     for text in texts:
         if not text.strip():
-            raise InvalidInput("A query text is empty.", fix='embstore neighbors "some text"')
+            raise InvalidInput("A text to look up is empty.", fix='"some text"')
         if len(text) > MAX_CHARACTERS:
             raise InvalidInput(
                 f"The text {text[:40]!r}... is too long.",

@@ -100,3 +100,10 @@ def m003_relabels(db: Database) -> None:
     )
     relabels.create_index(["row"])
     db.execute("PRAGMA user_version = 3")
+
+
+@migrations()
+def m004_certificates(db: Database) -> None:
+    """Add to each generation of the index what was measured of it."""
+    db.table("indexes").add_column("certificate", str)
+    db.execute("PRAGMA user_version = 4")

@@ -1,16 +1,30 @@
-"""Exact answers from an index and the shards: candidates first, then one similarity for all of them."""
+"""Answers from an index and the shards: candidates first, then one similarity for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
 
 from embstore.errors import InvalidInput, StoreDamaged
-from embstore.records import Embeddings, Mask, Neighbor, Record, Rows, Similarities
-from embstore.store.index import FlatIndex, SimilarityIndex, unit
+from embstore.records import Embeddings, Neighbor, Record, Rows, Similarities
+from embstore.store.allowed import Allowed
+from embstore.store.certificate import FEW_ROWS, LEVELS
+from embstore.store.index import SimilarityIndex, unit
 from embstore.store.segments import Segment
 from embstore.store.shards import Shards
+from embstore.store.structures.exact import exact_pairs, n_threads, threads
+
+# So many queries at once are compared with the shards as one matrix product rather than one by one.
+_BATCH = 8
+# Queries of a batch that are worth a thread of their own.
+_SLICE = 32
+# Where the index holds so many times the rows that are allowed, those are read from the shards alone.
+_SELECTIVE = 256
+# Pairs compared together: as float64 they stay in the cache.
+_PAIRS = 128
 
 
 def search(
@@ -20,11 +34,11 @@ def search(
     index: SimilarityIndex | None,
     shards: Shards,
     segments: Sequence[Segment],
-    allowed: Mask,
+    allowed: Allowed,
 ) -> tuple[Similarities, Rows]:
-    """Return the k allowed rows most similar to each query.
+    """Return the k allowed rows most similar to each query: exactly, unless `approximates` says otherwise.
 
-    Rows that the index does not cover, all of them where there is none, are compared one by one.
+    Rows that the index does not cover, all of them where there is none, are compared exactly.
 
     Parameters
     ----------
@@ -36,7 +50,7 @@ def search(
         Covers rows 0 to ``index.ntotal - 1``.
     shards, segments
         Where all embeddings are.
-    allowed : ndarray of shape (n_rows,), bool
+    allowed : Allowed
         Rows that may be returned.
 
     Returns
@@ -51,22 +65,33 @@ def search(
     StoreDamaged
         Stored embeddings are not finite any more.
     """
-    width = min(k, int(np.count_nonzero(allowed)))
-    similarities = np.empty((len(queries), width), dtype=np.float32)
-    rows = np.empty((len(queries), width), dtype=np.int64)
-    if not width:
-        return similarities, rows
-    directions = unit(queries)
-    found = _candidates(directions, k, index, shards, segments, allowed)
-    for position, candidates in enumerate(found):
-        if len(candidates) < width:
-            raise StoreDamaged(
-                f"Only {len(candidates)} of {width} neighbors have a finite embedding.", fix="embstore verify"
-            )
-        values = _cosines(queries[position], shards.read(candidates, segments))
-        best = np.lexsort((candidates, -values))[:width]
-        similarities[position], rows[position] = values[best], candidates[best]
-    return similarities, rows
+    width = min(k, allowed.count)
+    if not width or not len(queries):
+        shape = (len(queries), width)
+        return np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
+
+    def answer(part: Embeddings) -> tuple[Similarities, Rows]:
+        with threads(1):
+            pairs = _candidates(unit(part), width, index, shards, segments, allowed)
+            return _best(part, width, *pairs, shards, segments)
+
+    n_parts = min(n_threads(), len(queries) // _SLICE)
+    if n_parts < 2:
+        return answer(queries)
+    # Threads that have queries of their own need not wait for each other at each step, as faiss's do.
+    with ThreadPoolExecutor(n_parts) as pool:
+        parts = list(pool.map(answer, np.array_split(queries, n_parts)))
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def approximates(index: SimilarityIndex | None, k: int, allowed: Allowed) -> bool:
+    """Tell whether a search for k rows may miss some: only where that was measured.
+
+    One more than was measured is asked for by whoever leaves a record itself out.
+    """
+    if index is None or index.exact or index.ntotal < FEW_ROWS:
+        return False
+    return not allowed.filtered and k <= LEVELS[-1] + 1
 
 
 def ranked(similarities: Similarities, rows: Rows, records: Sequence[Record]) -> list[list[Neighbor]]:
@@ -79,6 +104,14 @@ def ranked(similarities: Similarities, rows: Rows, records: Sequence[Record]) ->
         ]
         for values, nearest in zip(similarities.tolist(), rows.tolist(), strict=True)
     ]
+
+
+def without(row: int, similarities: Similarities, rows: Rows) -> tuple[Similarities, Rows]:
+    """Return the answer to one query, (1, k), without a row; without its last where it does not hold that."""
+    kept = rows[0] != row
+    if kept.all():
+        kept[-1:] = False
+    return similarities[:, kept], rows[:, kept]
 
 
 def check_queries(queries: Embeddings, dim: int, k: int) -> Embeddings:
@@ -110,39 +143,87 @@ def check_queries(queries: Embeddings, dim: int, k: int) -> Embeddings:
 
 def _candidates(
     directions: Embeddings,
-    k: int,
+    width: int,
     index: SimilarityIndex | None,
     shards: Shards,
     segments: Sequence[Segment],
-    allowed: Mask,
-) -> list[Rows]:
-    """Return for each query rows that hold its k nearest, from the index and from the rows behind it."""
-    covered = min(index.ntotal, len(allowed)) if index else 0
-    found: list[list[Rows]] = [[] for _ in directions]
-    if index and covered:
-        mask = _mask(allowed, 0, index.ntotal)
-        for parts, rows in zip(found, index.candidates(directions, k, mask), strict=True):
-            parts.append(rows)
-    for start, block in shards.blocks(covered, segments):
-        part = FlatIndex.build(block.shape[1], [block])
-        mask = _mask(allowed, start, part.ntotal)
-        for parts, rows in zip(found, part.candidates(directions, k, mask), strict=True):
-            parts.append(start + rows)
-    return [np.sort(np.concatenate(parts)) for parts in found]
+    allowed: Allowed,
+) -> tuple[Rows, Rows]:
+    """Return pairs of query and row that hold the nearest of each, from the index and from behind it."""
+    places, rows, covered = _from_index(directions, width, index, allowed)
+    behind = allowed.between(covered, len(allowed.mask))
+    if not behind:
+        return places, rows
+    more, tail = exact_pairs(directions, width, behind, lambda: _blocks(shards, segments, allowed, covered))
+    return np.concatenate([places, more]), np.concatenate([rows, tail])
 
 
-def _mask(allowed: Mask, start: int, n: int) -> Mask | None:
-    """Return the flags of n rows; None where all may be returned. Rows newer than the snapshot may not."""
-    part = allowed[start : start + n]
-    if len(part) == n and part.all():
-        return None
-    return np.pad(part, (0, n - len(part)))
+def _from_index(
+    directions: Embeddings, width: int, index: SimilarityIndex | None, allowed: Allowed
+) -> tuple[Rows, Rows, int]:
+    """Return pairs of query and row, and up to which row they speak for the store."""
+    nothing = np.empty(0, dtype=np.int64)
+    if index is None or not index.ntotal:
+        return nothing, nothing, 0
+    covered = min(index.ntotal, len(allowed.mask))
+    if approximates(index, width, allowed):
+        near = index.near(directions, width, allowed)
+        places, columns = np.nonzero(near >= 0)
+        fewest = int(np.bincount(places, minlength=len(directions)).min())
+        if fewest >= min(width, allowed.between(0, covered)):
+            return places, near[places, columns], covered
+    if len(directions) >= _BATCH or allowed.count * _SELECTIVE < index.ntotal:
+        return nothing, nothing, 0
+    found = [index.candidates(direction, width, allowed) for direction in directions]
+    return np.repeat(np.arange(len(found)), [len(rows) for rows in found]), np.concatenate(found), covered
 
 
-def _cosines(query: Embeddings, embeddings: Embeddings) -> Similarities:
-    """Return cosines that depend on the two embeddings alone, not on what else is searched beside them."""
-    wide, asked = embeddings.astype(np.float64), query.astype(np.float64)
-    lengths = np.sqrt((wide * wide).sum(axis=1)) * np.sqrt((asked * asked).sum())
-    values = (wide * asked).sum(axis=1) / lengths
+def _blocks(
+    shards: Shards, segments: Sequence[Segment], allowed: Allowed, first_row: int
+) -> Iterator[tuple[Rows, Embeddings]]:
+    """Yield the allowed rows from ``first_row`` on and their embeddings, uncopied where possible."""
+    for start, block in shards.views(first_row, segments):
+        flags = allowed.mask[start : start + len(block)]
+        rows = np.flatnonzero(flags)
+        if len(rows):
+            yield start + rows, block if len(rows) == len(block) else block[rows]
+
+
+def _best(
+    queries: Embeddings, width: int, places: Rows, rows: Rows, shards: Shards, segments: Sequence[Segment]
+) -> tuple[Similarities, Rows]:
+    """Return the best of the candidate pairs of each query, by similarity and then by row."""
+    values = _cosines(queries, places, rows, shards, segments)
+    finite = np.isfinite(values)
+    if not finite.all():
+        places, rows, values = places[finite], rows[finite], values[finite]
+    counts = np.bincount(places, minlength=len(queries))
+    if counts.min() < width:
+        raise StoreDamaged(
+            f"Only {counts.min()} of {width} neighbors have a finite embedding.", fix="embstore verify"
+        )
+    order = np.lexsort((rows, -values, places))
+    best = order[(np.cumsum(counts) - counts)[:, np.newaxis] + np.arange(width)]
+    return values[best], rows[best]
+
+
+def _cosines(
+    queries: Embeddings, places: Rows, rows: Rows, shards: Shards, segments: Sequence[Segment]
+) -> Similarities:
+    """Return the cosine of each pair of a query and a row."""
+    asked = queries.astype(np.float64)
+    values = np.empty(len(rows), dtype=np.float32)
+    for start in range(0, len(rows), _PAIRS):
+        chosen = slice(start, start + _PAIRS)
+        values[chosen] = cosines(asked[places[chosen]], shards.read(rows[chosen], segments))
+    return values
+
+
+def cosines(queries: npt.NDArray[np.float64], embeddings: Embeddings) -> Similarities:
+    """Return the cosine of each row of two matrices (n, dim), which depends on these two rows alone."""
+    wide = embeddings.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # an embedding that is zero or not finite has no cosine
+        lengths = np.sqrt(np.vecdot(wide, wide)) * np.sqrt(np.vecdot(queries, queries))
+        values = np.vecdot(wide, queries) / lengths
     clipped: Similarities = np.clip(values, -1.0, 1.0).astype(np.float32)
     return clipped

@@ -23,6 +23,8 @@ HEADER_SIZE = 4096
 SHARD_BYTES = 1 << 30
 # Rows handled at once where all are read: 25 MB of 384 floats.
 BLOCK_ROWS = 1 << 14
+# Rows of a view: long enough for a matrix product, short enough to be scaled where that is needed.
+VIEW_ROWS = 1 << 16
 _HEADER = struct.Struct("<8sIII16s")
 _MAGIC = b"EMBSHARD"
 _VERSION = 1
@@ -47,6 +49,7 @@ class Shards:
         self._dim = dim
         self._row_bytes = 4 * dim
         self._maps: dict[int, Embeddings] = {}
+        self._runs: tuple[Sequence[Segment], int, Rows, list[Segment]] = ((), 0, np.empty(0, np.int64), [])
 
     def path(self, shard: int) -> Path:
         """Return the file of a shard."""
@@ -134,14 +137,22 @@ class Shards:
             view = self._view(int(rows[0]), len(rows), segments)
             if view is not None:
                 return view
+        starts, runs = self._joined(segments)
+        if len(runs) == 1:
+            return self._plain(runs[0])[rows]
         out: Embeddings = np.empty((len(rows), self._dim), dtype=np.float32)
-        starts = np.fromiter((segment.first_row for segment in segments), np.int64, len(segments))
         owners = np.searchsorted(starts, rows, side="right") - 1
         for owner in np.unique(owners):
-            segment = segments[owner]
             chosen = owners == owner
-            out[chosen] = self._segment(segment)[rows[chosen] - segment.first_row]
+            out[chosen] = self._plain(runs[owner])[rows[chosen] - starts[owner]]
         return out
+
+    def views(self, first_row: int, segments: Sequence[Segment]) -> Iterator[tuple[int, Embeddings]]:
+        """Yield what `blocks` yields as views of the files: nothing is copied, and pages stay in memory."""
+        for run in self._joined(segments)[1]:
+            mapped = self._plain(run)
+            for start in range(max(first_row - run.first_row, 0), run.n, VIEW_ROWS):
+                yield run.first_row + start, mapped[start : start + VIEW_ROWS]
 
     def blocks(self, first_row: int, segments: Sequence[Segment]) -> Iterator[tuple[int, Embeddings]]:
         """Yield ``(first row, embeddings)`` of all from ``first_row`` on, in order, a block at a time.
@@ -155,7 +166,7 @@ class Shards:
         DiskFailure
             A file cannot be read.
         """
-        for segment in joined(segments, self._row_bytes):
+        for segment in self._joined(segments)[1]:
             end = segment.first_row + segment.n
             for start in range(max(first_row, segment.first_row), end, BLOCK_ROWS):
                 n = min(BLOCK_ROWS, end - start)
@@ -171,11 +182,24 @@ class Shards:
         return zlib.crc32(np.ascontiguousarray(self._segment(segment)).data)
 
     def _view(self, first_row: int, n: int, segments: Sequence[Segment]) -> Embeddings | None:
-        for segment in joined(segments, self._row_bytes):
+        for segment in self._joined(segments)[1]:
             start = first_row - segment.first_row
             if start >= 0 and start + n <= segment.n:
                 return self._segment(segment)[start : start + n]
         return None
+
+    def _joined(self, segments: Sequence[Segment]) -> tuple[Rows, list[Segment]]:
+        """Return first rows and segments with neighbors joined; kept, for a query asks several times."""
+        known, n, starts, runs = self._runs
+        if known is not segments or n != len(segments):
+            runs = list(joined(segments, self._row_bytes))
+            starts = np.fromiter((run.first_row for run in runs), np.int64, len(runs))
+            self._runs = (segments, len(segments), starts, runs)
+        return starts, runs
+
+    def _plain(self, segment: Segment) -> Embeddings:
+        """Return the rows of a segment as a plain array: to take rows out of a memmap costs a multiple."""
+        return self._segment(segment).view(np.ndarray)
 
     def _segment(self, segment: Segment) -> Embeddings:
         end = (segment.offset - HEADER_SIZE) // self._row_bytes + segment.n

@@ -11,15 +11,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from embstore.errors import InvalidInput, NotFound
-from embstore.records import Embeddings, Mask, Neighbor, Record, Rows, Similarities, TextEncoder
+from embstore.records import Embeddings, Neighbor, Record, Rows, Similarities, TextEncoder
+from embstore.store.allowed import Allowed
+from embstore.store.certificate import Recall
+from embstore.store.filters import Filters
 from embstore.store.home import find_store
-from embstore.store.index import SimilarityIndex, index_or_problem
+from embstore.store.index import SimilarityIndex
 from embstore.store.manifest import Manifest, check_same_encoder, read_manifest
 from embstore.store.queries import encode_queries
-from embstore.store.search import check_queries, ranked, search
+from embstore.store.search import approximates, check_queries, ranked, search, without
 from embstore.store.shards import Shards
 from embstore.store.snapshot import RecordsReader, Snapshot
 from embstore.store.split import Split
+from embstore.store.structures.files import index_or_problem
 
 
 class Store:
@@ -43,6 +47,7 @@ class Store:
         self.snapshot: Snapshot = reader.snapshot()
         self.shards = Shards(path / "embeddings", manifest.uuid, manifest.dim)
         self.shards.check(self.snapshot.segments)
+        self._filters = Filters(self.name, reader, self.snapshot)
         self._encoder: TextEncoder | None = None
 
     @classmethod
@@ -177,11 +182,19 @@ class Store:
         NotFound
             The store has no such split or label.
         """
-        rows = self.reader.rows_where(self.snapshot, split=split, label=label)
-        if not len(rows):
-            self._check_name("split", split)
-            self._check_name("label", label)
-        return rows
+        return self._filters.rows(split, label)
+
+    def recall(self, k: int = 10, *, split: str | None = None, label: str | None = None) -> Recall | None:
+        """Return the recall that was measured for such a search; None where its answer is exact.
+
+        Filtered searches are exact, as are those for more than 100 neighbors; reads the index.
+        """
+        if not approximates(self.index, k, self._filters.allowed(split, label)):
+            return None
+        certificate = self.snapshot.index.certificate if self.snapshot.index else None
+        measured = certificate.recall_at(k) if certificate else None
+        # Fewer live records than k, although there are many rows: such a search was never measured.
+        return measured or Recall(k, 0.0, 0.0, 1.0)
 
     def search(
         self, queries: Embeddings, k: int = 10, *, split: str | None = None, label: str | None = None
@@ -213,7 +226,7 @@ class Store:
         StoreDamaged
             Stored embeddings are not finite any more, or a shard was cut.
         """
-        return self._search(check_queries(queries, self.dim, k), k, self._allowed(split, label))
+        return self._search(check_queries(queries, self.dim, k), k, self._filters.allowed(split, label))
 
     def neighbors(
         self, text: str, k: int = 10, *, split: str | None = None, label: str | None = None
@@ -240,10 +253,13 @@ class Store:
     ) -> list[Neighbor]:
         """Return the k records most similar to a stored one, itself left out; see `search`."""
         row = self.reader.row_of(record_id, self.snapshot)
-        allowed = self._allowed(split, label)
-        allowed[row] = False
+        allowed = self._filters.allowed(split, label)
         query = check_queries(self.embeddings(np.array([row])), self.dim, k)
-        return self._neighbors(*self._search(query, k, allowed))[0]
+        if not allowed.mask[row]:
+            return self._neighbors(*self._search(query, k, allowed))[0]
+        # One more, itself: leaving it out of the allowed rows would make every such search a filtered one.
+        found = without(row, *self._search(query, k + 1, allowed))
+        return self._neighbors(*found)[0]
 
     def embed(self, texts: list[str]) -> Embeddings:
         """Embed query texts, (n, dim), with the store's encoder.
@@ -269,24 +285,7 @@ class Store:
             )
         return rows
 
-    def _check_name(self, column: str, value: str | None) -> None:
-        if value is None or len(self.reader.rows_where(self.snapshot, **{column: value})):
-            return
-        known = [name for name in self.reader.counts(column) if name is not None]
-        raise NotFound(
-            f"The store {self.name} has no {column} {value!r}.",
-            why=f"It has: {', '.join(known) or 'none'}.",
-            fix=f"--{column} {next(iter(known), column.upper())}",
-        )
-
-    def _allowed(self, split: str | None, label: str | None) -> Mask:
-        if split is None and label is None:
-            return self.snapshot.live()
-        allowed = np.zeros(self.snapshot.n_rows, dtype=np.bool_)
-        allowed[self.rows(split=split, label=label)] = True
-        return allowed & self.snapshot.live()
-
-    def _search(self, queries: Embeddings, k: int, allowed: Mask) -> tuple[Similarities, Rows]:
+    def _search(self, queries: Embeddings, k: int, allowed: Allowed) -> tuple[Similarities, Rows]:
         segments = self.snapshot.segments
         return search(queries, k, index=self.index, shards=self.shards, segments=segments, allowed=allowed)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from embstore.errors import StoreDamaged
 from embstore.store.derived import FOLDERS, list_derived, read_checked
 from embstore.store.home import find_store
-from embstore.store.index import check_index
 from embstore.store.manifest import read_manifest
 from embstore.store.shards import Shards
 from embstore.store.snapshot import RecordsReader
+from embstore.store.structures.files import check_index
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from embstore.errors import EncoderMismatch, InvalidInput, StoreDamaged
+from embstore.errors import EncoderMismatch, InvalidInput
 from embstore.records import Embeddings, Encoded, Record, Rejected, TextEncoder
 from embstore.store.database import Build, RecordsWriter, extra_json
 from embstore.store.faults import disk_faults
-from embstore.store.files import TEMPORARY, durable_file, fsync_folder, writer_lock
-from embstore.store.index import FlatIndex, check_index
+from embstore.store.files import TEMPORARY, fsync_folder, writer_lock
+from embstore.store.index_options import IndexOptions
+from embstore.store.indexing import write_index
 from embstore.store.manifest import Manifest, is_store, read_manifest, write_manifest
 from embstore.store.segments import Segment
 from embstore.store.shards import Shards
-from embstore.store.snapshot import IndexEntry, RecordsReader
+from embstore.store.snapshot import RecordsReader
 from embstore.store.window import Added, Window, plan_window
 
 # What an interrupted creation of a store may leave.
@@ -115,38 +116,10 @@ class StoreWriter:
             self._segments.append(segment)
         return fresh
 
-    def write_index(self) -> bool:
-        """Bring the index up to date; return whether a new generation was written.
-
-        Raises
-        ------
-        DiskFailure
-            The store is whole and is searched without an index.
-        """
+    def write_index(self, options: IndexOptions | None = None) -> bool:
+        """Bring the index up to date; return whether a new generation was written; see `indexing`."""
         snapshot = self.reader.snapshot()
-        before = snapshot.index
-        folder = self.path / "index"
-        if not snapshot.n_rows or (before and before.ntotal == snapshot.n_rows and _whole(folder, before)):
-            return False
-        generation = before.generation + 1 if before else 1
-        blocks = self._shards.blocks(0, snapshot.segments)
-        index = FlatIndex.build(self.manifest.dim, (block for _, block in blocks))
-        unnamed = folder / f"g{generation:06d}.faiss"
-        with durable_file(unnamed, self.path / TEMPORARY) as file:
-            size, sha256 = index.write(file)
-        named = unnamed.with_name(f"g{generation:06d}-{sha256[:8]}.faiss")
-        with disk_faults(folder):
-            unnamed.replace(named)
-            fsync_folder(folder)
-        facts = {"bytes": size, "sha256": sha256, "ntotal": index.ntotal, "factory": index.factory}
-        self._database.add_index({"generation": generation, "file": named.name, "recall": 1.0, **facts})
-        # The generation before stays for readers that hold its snapshot and have not opened it yet.
-        kept = {named.name, before.file if before else named.name}
-        with disk_faults(folder):
-            for old in folder.glob("g*.faiss"):
-                if old.name not in kept:
-                    old.unlink(missing_ok=True)
-        return True
+        return write_index(self.path, self.manifest, snapshot, self._database, options)
 
     def _append(self, embeddings: Embeddings) -> Segment:
         first_row = self._segments[-1].first_row + self._segments[-1].n if self._segments else 0
@@ -275,11 +248,3 @@ def _row(row: int, added: Added, truncated: bool, build: Build) -> dict[str, Any
         "build": build.build,
         "tombstone": None,
     }
-
-
-def _whole(folder: Path, entry: IndexEntry) -> bool:
-    try:
-        check_index(folder / entry.file, entry.bytes, entry.sha256)
-    except StoreDamaged:
-        return False
-    return True

@@ -62,7 +62,7 @@ def test_build_with_a_bad_record_exits_with_3_and_info_says_why(
 def test_neighbors_as_json(built: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["neighbors", TEXTS[1], "-s", "mine", "-k", "2", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert set(answer) == {"query", "store", "exact", "neighbors"}
+    assert set(answer) == {"query", "store", "exact", "recall", "neighbors"}
     assert answer["exact"] is True
     assert set(answer["neighbors"][0]) == {"rank", "similarity", "id", "split", "label", "text"}
     assert answer["neighbors"][0]["text"] == TEXTS[1]

@@ -20,7 +20,7 @@ def settle(folder: Path, **options: Any) -> EncoderConfig:
 
 def test_silent_files_give_the_first_token_as_it_is(tiny_distilbert: Path) -> None:
     config = settle(tiny_distilbert)
-    assert (config.pooling, config.normalize, config.prompt, config.dtype) == ("cls", False, "", "float32")
+    assert (config.pooling, config.normalize, config.prompt, config.dtype) == ("cls", False, "", "auto")
 
 
 def test_what_the_files_declare_is_taken(tiny_bert: Path) -> None:

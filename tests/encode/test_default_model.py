@@ -42,7 +42,7 @@ def test_what_the_models_files_declare_is_settled(encoder: TorchEncoder) -> None
         "normalize": True,
         "max_length": 256,
         "prompt": "",
-        "dtype": "float32",
+        "dtype": "auto",
     }
 
 

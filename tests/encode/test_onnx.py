@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from encoder_helpers import FLOAT32_TOLERANCE, make_texts
 
+from embstore.encode.load import load_encoder
 from embstore.encode.model_files import SHIPPED
 from embstore.encode.onnx_encoder import OnnxEncoder, failures, load_exported, pool_states
 from embstore.encode.onnx_export import PROBES, export_encoder
-from embstore.encode.torch_encoder import TorchEncoder, load_encoder
+from embstore.encode.torch_encoder import TorchEncoder
 from embstore.errors import InvalidInput
 
 TEXTS = ["", " ", *PROBES, "the cat sat", "the cat sat on the mat " * 9, *make_texts(60)]

@@ -15,11 +15,12 @@ import pytest
 
 from embstore.encode import onnx_background, onnx_cache, onnx_encoder, onnx_export
 from embstore.encode.config import EncoderOptions
+from embstore.encode.load import load_encoder
 from embstore.encode.onnx_background import lock_of, start_export, tell_problem
 from embstore.encode.onnx_cache import export_folder, read_settings
 from embstore.encode.onnx_encoder import load_exported
 from embstore.encode.onnx_export import export_encoder
-from embstore.encode.torch_encoder import TorchEncoder, load_encoder
+from embstore.encode.torch_encoder import TorchEncoder
 from embstore.errors import DiskFailure, InvalidInput
 
 CONFIG = {"dtype": "float32", "trust_remote_code": False, "model": "mine"}

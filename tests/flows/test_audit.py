@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import embstore
@@ -77,6 +78,34 @@ def test_a_split_can_be_audited_alone(store: str) -> None:
     content = embstore.audit_store(store, options=embstore.AuditOptions(splits=["train"])).content
     assert [one["split"] for one in content["splits"]] == ["train"]
     assert content["leakage"] == []
+
+
+class FirstLetterEncoder(StubEncoder):
+    """The first letter of a text is its direction; the rest turns it a little, a long one a little more."""
+
+    def embed(self, text: str) -> np.ndarray:
+        turn = 0.001 if len(text) < 100 else 0.05
+        embedding = turn * super().embed(text)
+        embedding[ord(text[0]) % self.dim] += 1
+        return (embedding / np.linalg.norm(embedding)).astype(np.float32)
+
+
+def test_a_leak_is_found_behind_any_number_of_nearer_texts_of_its_own_split(tmp_path: Path) -> None:
+    found = [{"text": "a" * n, "label": "x", "split": "test"} for n in range(1, 71)]
+    found += [{"text": "b" * n, "label": "y", "split": "test"} for n in range(1, 9)]
+    found += [{"text": "a" * 150, "label": "x", "split": "train"}]
+    path = tmp_path / "leak.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in found))
+    embstore.build_store(path, "leak", encoder=FirstLetterEncoder())
+    (leak,) = embstore.audit_store("leak").content["leakage"]
+    assert (leak["split"], leak["stands_in"], leak["near"]) == ("test", "train", 70)
+
+
+def test_a_record_of_several_groups_is_counted_once(store: str) -> None:
+    found = embstore.audit_store(store, options=embstore.AuditOptions(near=0.01)).content["duplicates"]
+    # All are joined, and the two equal ones are a group besides.
+    assert found["groups"] > found["exact_groups"] > 0
+    assert found["records"] <= 44
 
 
 def test_one_label_is_not_judged_and_the_rest_is(tmp_path: Path, tiny_bert: Path) -> None:
@@ -204,6 +233,7 @@ def test_new_labels_are_allowed_when_asked_for(store: str, tmp_path: Path) -> No
         ("a.csv", "id,label\n1,sad\n", "no column 'new_label'"),
         ("a.csv", "id,new_label\n1,sad\n1,happy\n", "two answers"),
         ("a.jsonl", "{nonsense\n", "cannot be read"),
+        ("a.jsonl", "5\n", "no JSON object"),
         ("a.xlsx", "", "no reviewed file"),
     ],
 )
@@ -215,6 +245,23 @@ def test_a_file_that_is_no_review_is_refused(
         embstore.relabel_store(tmp_path / name, store)
     with pytest.raises(NotFound, match="no file"):
         embstore.relabel_store(tmp_path / "missing.csv", store)
+
+
+def test_a_review_holds_texts_of_any_length(store: str, tmp_path: Path) -> None:
+    path = review(tmp_path / "long.csv", {"1": "happy"}, text="word " * 60_000)
+    assert embstore.relabel_store(path, store).changed == 1
+
+
+def test_blanks_around_a_new_label_count_only_where_the_store_has_them(store: str, tmp_path: Path) -> None:
+    embstore.relabel_store(review(tmp_path / "one.csv", {"1": " happy "}), store)
+    assert labels(store)["1"] == "happy"
+
+
+def test_a_label_that_ends_in_a_blank_can_be_given(tmp_path: Path, tiny_bert: Path) -> None:
+    spaced = [{**row, "label": "spaced "} if row["id"] == "3" else row for row in rows(20)]
+    build(tmp_path, tiny_bert, spaced, "spaced")
+    embstore.relabel_store(review(tmp_path / "one.csv", {"1": "spaced "}), "spaced")
+    assert labels("spaced")["1"] == "spaced "
 
 
 def test_json_lines_are_taken_too(store: str, tmp_path: Path) -> None:

@@ -121,6 +121,12 @@ def test_a_curve_has_a_point_for_each_head_and_size(tmp_path: Path, tiny_bert: P
     assert all(len(one["values"]) == 3 for one in curve["points"])
 
 
+@pytest.mark.parametrize("wrong", [{"worth": 2.0}, {"shots": [0]}, {"seeds": 0}, {"protocol": "x"}], ids=str)
+def test_settings_that_cannot_be_are_refused_before_any_fit(wrong: dict) -> None:
+    with pytest.raises(InvalidInput):
+        embstore.CompareOptions(**wrong)
+
+
 def test_a_split_cannot_judge_what_learned_from_it(tmp_path: Path, tiny_bert: Path) -> None:
     build(tmp_path, tiny_bert, records())
     with pytest.raises(InvalidData, match="--on test"):

@@ -14,7 +14,7 @@ import pytest
 from safetensors import safe_open
 
 import embstore
-from embstore.errors import DiskFailure, InvalidInput, NotFound
+from embstore.errors import DiskFailure, InvalidData, InvalidInput, NotFound
 from embstore_cli.main import run
 from flows.test_classify import build, rows
 
@@ -78,6 +78,15 @@ def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def test_atlas_takes_a_store_of_few_records(tmp_path: Path, tiny_bert: Path) -> None:
+    build(tmp_path, tiny_bert, rows(6), "few")
+    embstore.export_store(tmp_path / "few.parquet", "few", options=Options(kind="atlas"))
+    assert pq.read_table(tmp_path / "few.parquet").column("neighbors")[0].as_py()["ids"] != []
+    build(tmp_path, tiny_bert, rows(3), "three")
+    with pytest.raises(InvalidData, match="too few"):
+        embstore.export_store(tmp_path / "three.parquet", "three", options=Options(kind="atlas"))
+
+
 def test_npy_and_its_records_stand_in_the_same_order(opened: embstore.Store, tmp_path: Path) -> None:
     report = embstore.export_store(tmp_path / "a.npy", "mine")
     assert [Path(file).name for file in report.files] == ["a.npy", "a.records.jsonl"]
@@ -132,6 +141,13 @@ def test_a_datasets_folder_is_loaded_with_its_splits(opened: embstore.Store, tmp
     np.testing.assert_array_equal(np.array(loaded["train"]["embedding"], dtype=np.float32), train.embeddings)
     # What it was exported from can be built from it again.
     assert "extra" in loaded["train"].column_names
+
+
+def test_a_datasets_folder_is_written_without_bars(
+    opened: embstore.Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    embstore.export_store(tmp_path / "data", "mine")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_records_without_a_label_keep_none(tmp_path: Path, tiny_bert: Path) -> None:

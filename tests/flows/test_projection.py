@@ -67,6 +67,22 @@ def subset(cosines: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return np.take_along_axis(cosines, order, axis=1), order
 
 
+@pytest.mark.parametrize("dim", [2, 3])
+def test_as_few_records_as_are_not_refused_are_laid_out(dim: int) -> None:
+    options = Options(dim=dim, neighbors=dim + 1)
+    embeddings = np.eye(dim + 2, dtype=np.float32)
+    assert np.isfinite(Projector(options).fit(embeddings)).all()
+    with pytest.raises(InvalidData, match="too few"):
+        Projector(Options(dim=dim, neighbors=2)).fit(embeddings[:-1])
+
+
+def test_a_picture_of_three_dimensions_is_refused_before_any_work(tmp_path: Path) -> None:
+    outputs = embstore.ProjectionOutputs(page=tmp_path / "map.html")
+    outputs.check(2)
+    with pytest.raises(InvalidInput, match="2 dimensions"):
+        outputs.check(3)
+
+
 def test_minmax_spans_the_reference() -> None:
     values = np.array([[1, 5, 2], [3, 5, 4]], dtype=np.float32)
     np.testing.assert_array_equal(minmax(values, values), [[0, 0, 0], [1, 0, 1]])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from embstore.encode.torch_encoder import load_encoder
+from embstore.encode.load import load_encoder
 from embstore.errors import InvalidData, InvalidInput, InvalidModel
 from embstore.learn.classifier_model import FinetunedClassifier, ModelSource, TextClassifier
 from embstore.learn.finetuning import CHECKPOINTS, FinetuneOptions, _class_weights, finetune
@@ -191,6 +191,15 @@ def test_what_another_plan_left_is_not_gone_on_with(source: ModelSource, tmp_pat
     assert len(found.epochs) == 2
 
 
+def test_a_stopped_run_of_other_labels_is_not_gone_on_with(source: ModelSource, tmp_path: Path) -> None:
+    texts, labels = problem(32)
+    finetune(source, texts, labels, tmp_path, FinetuneOptions(epochs=1))
+    swapped = [{"happy": "sad", "sad": "happy"}[label] for label in labels]
+    found = finetune(source, texts, swapped, tmp_path, FinetuneOptions(epochs=1))
+    fresh = finetune(source, texts, swapped, tmp_path / "fresh", FinetuneOptions(epochs=1))
+    assert np.array_equal(found.classifier.probabilities(texts), fresh.classifier.probabilities(texts))
+
+
 def test_training_stops_when_it_gets_no_better(source: ModelSource, tmp_path: Path) -> None:
     texts, labels = problem(32)
     options = FinetuneOptions(epochs=9, learning_rate=1e-9, patience=1)
@@ -251,6 +260,7 @@ def test_bfloat16_is_used_only_where_its_gradients_agree(
     asked = FinetuneOptions(epochs=1, dtype="bfloat16")
     texts, labels = problem(16)
     found = finetune(source, texts, labels, tmp_path / "asked", asked)
+    assert found.options.dtype == ("bfloat16" if used else "float32")
     plain = finetune(source, texts, labels, tmp_path / "plain", FinetuneOptions(epochs=1))
     same = all(
         torch.equal(one, other)

@@ -11,8 +11,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_info
 
 from embstore.errors import InvalidInput
+from embstore.learn import logistic
 from embstore.learn.logistic import PATH, LogisticHead
 
 
@@ -110,3 +112,17 @@ def test_a_validation_class_that_was_never_learned_counts_as_wrong() -> None:
 def test_impossible_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         LogisticHead(**options).fit(*problem(50))
+
+
+def test_a_small_fit_keeps_to_one_thread_and_gives_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def threads() -> set[int]:
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    seen = []
+    fit = logistic._fit_quietly
+    monkeypatch.setattr(logistic, "_fit_quietly", lambda *given: seen.append(threads()) or fit(*given))
+    before = threads()
+    LogisticHead().fit(*problem())
+    assert seen
+    assert all(one == {1} for one in seen)
+    assert threads() == before

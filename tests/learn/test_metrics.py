@@ -84,8 +84,18 @@ def test_intervals_are_those_of_resampled_texts() -> None:
 def test_intervals_hold_the_value_and_are_the_same_each_time() -> None:
     found = scores(*answers(), 5)
     assert found == scores(*answers(), 5)
-    for name in ("accuracy", "macro_f1", "weighted_f1"):
-        assert found[name].low <= found[name].value <= found[name].high
+    for one in found.values():
+        assert one.low <= one.value <= one.high
+
+
+def test_the_interval_of_a_well_calibrated_head_is_not_above_its_error() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(5):
+        first = generator.uniform(0.5, 1, 800)
+        chances = np.stack([first, 1 - first], axis=1)
+        true = (generator.random(800) > first).astype(np.int64)
+        found = scores(true, np.zeros(800, dtype=np.int64), chances, 2)["calibration_error"]
+        assert 0 <= found.low <= found.value <= found.high
 
 
 def test_an_interval_covers_the_truth_about_19_times_in_20() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from embstore.errors import InvalidInput
 from embstore.learn.duplicates import leaked, repeated
-from embstore.learn.metrics import Pair, Score
+from embstore.learn.metrics import Pair, Score, compare_pair
 from embstore.learn.sampling import few_shots
 from embstore.learn.verdict import FINE_TUNE, FROZEN, UNKNOWN, judge
 
@@ -31,34 +31,55 @@ def pair(low: float, difference: float, high: float) -> Pair:
     ],
 )
 def test_the_interval_of_the_gain_decides(low: float, difference: float, high: float, answer: str) -> None:
-    found = judge(Score(0.7, 0.68, 0.72), pair(low, difference, high), frozen_seconds=4, finetune_seconds=380)
+    found = judge(
+        Score(0.7, 0.68, 0.72), pair(low, difference, high), n=2000, frozen_seconds=4, finetune_seconds=380
+    )
     assert found.answer == answer
 
 
 def test_the_sentence_has_gain_interval_and_both_costs() -> None:
-    found = judge(Score(0.7, 0.68, 0.72), pair(0.201, 0.219, 0.237), frozen_seconds=4, finetune_seconds=380)
+    found = judge(
+        Score(0.7, 0.68, 0.72), pair(0.201, 0.219, 0.237), n=2000, frozen_seconds=4, finetune_seconds=380
+    )
     assert found.sentence == "fine-tuning gains 21.9 +- 1.8 points for 380 s against 4 s"
 
 
 def test_a_loss_reads_as_one() -> None:
-    found = judge(Score(0.7, 0.6, 0.8), pair(-0.02, -0.01, 0.0), frozen_seconds=4, finetune_seconds=380)
+    found = judge(
+        Score(0.7, 0.6, 0.8), pair(-0.02, -0.01, 0.0), n=2000, frozen_seconds=4, finetune_seconds=380
+    )
     assert found.sentence.startswith("fine-tuning loses 1.0 +- 1.0 points")
 
 
 def test_without_fine_tuning_only_a_near_perfect_head_is_enough() -> None:
-    assert judge(Score(0.995, 0.99, 1.0), None, frozen_seconds=4).answer == FROZEN
-    found = judge(Score(0.7, 0.68, 0.72), None, frozen_seconds=4)
+    assert judge(Score(0.995, 0.99, 1.0), None, n=2000, frozen_seconds=4).answer == FROZEN
+    found = judge(Score(0.7, 0.68, 0.72), None, n=2000, frozen_seconds=4)
     assert found.answer == UNKNOWN
     assert "--finetune" in found.reason
+
+
+@pytest.mark.parametrize(("n", "answer"), [(5, UNKNOWN), (149, UNKNOWN), (150, FROZEN)])
+def test_few_texts_rule_no_gain_out(n: int, answer: str) -> None:
+    """All right, or none on which the methods differ, gives an interval of no width however few they are."""
+    assert judge(Score(1.0, 1.0, 1.0), None, n=n, frozen_seconds=4).answer == answer
+    same = judge(Score(1.0, 1.0, 1.0), pair(0.0, 0.0, 0.0), n=n, frozen_seconds=4, finetune_seconds=9)
+    assert same.answer == answer
+
+
+def test_a_gain_that_chance_explains_is_not_advised() -> None:
+    same = np.zeros(5, dtype=bool)
+    gain = compare_pair("logistic", "fine-tuned", same, ~same)
+    assert (gain.low, gain.p_value) == (1.0, 0.0625)
+    assert judge(Score(0.0, 0.0, 0.0), gain, n=5, frozen_seconds=4, finetune_seconds=9).answer == UNKNOWN
 
 
 def test_what_is_worth_it_is_the_users_to_say() -> None:
     gain = pair(0.01, 0.03, 0.05)
     score = Score(0.7, 0.68, 0.72)
-    assert judge(score, gain, frozen_seconds=1, finetune_seconds=2, worth=0.005).answer == FINE_TUNE
-    assert judge(score, gain, frozen_seconds=1, finetune_seconds=2, worth=0.06).answer == FROZEN
+    assert judge(score, gain, n=2000, frozen_seconds=1, finetune_seconds=2, worth=0.005).answer == FINE_TUNE
+    assert judge(score, gain, n=2000, frozen_seconds=1, finetune_seconds=2, worth=0.06).answer == FROZEN
     with pytest.raises(InvalidInput):
-        judge(score, gain, frozen_seconds=1, finetune_seconds=2, worth=0)
+        judge(score, gain, n=2000, frozen_seconds=1, finetune_seconds=2, worth=0)
 
 
 def test_repeated_and_leaked_texts_differ_by_case_and_space_only() -> None:

@@ -189,7 +189,10 @@ def test_a_lasso_copies_the_ids_in_it(opened: Opened) -> None:
     with page.expect_download() as download:
         page.click("#save")
     assert Path(download.value.path()).read_text() == "id-0\n"
+    outline = page.locator(".selectionlayer path")
+    assert outline.count() > 0
     page.click("#clear")
+    outline.first.wait_for(state="detached")
     assert page.is_hidden("#selection")
 
 

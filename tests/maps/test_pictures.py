@@ -48,6 +48,17 @@ def test_texts_that_look_like_formulas_or_markup_are_drawn(draw: object) -> None
     assert draw(shown, ".svg").startswith(b"<?xml")  # type: ignore[operator]
 
 
+def test_few_points_are_drawn_large_enough_to_tell_their_colors() -> None:
+    picture = image.imread(io.BytesIO(scatter_picture(points(n=900), ".png")))[:, :, :3]
+    colored = picture.max(axis=2) - picture.min(axis=2) > 0.2
+    assert colored.mean() > 0.02
+
+
+def test_the_hexagons_of_a_density_are_as_wide_as_few_points_need() -> None:
+    few, many = (density_picture(points(1, n=n), ".svg").count(b"<use") for n in (200, 20_000))
+    assert few < many / 3
+
+
 def test_labels_stand_by_frequency_and_those_without_one_last() -> None:
     found = LabelledPoints(np.zeros((6, 2), dtype=np.float32), ["b", None, "a", "b", None, None], "", "")
     assert [(name, int(flags.sum())) for name, flags in found.groups()] == [

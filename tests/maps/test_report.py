@@ -203,21 +203,44 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
         write_report(comparison(), tmp_path / "mine.txt")
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium")
+def asked_of(page: str, expression: str, folder: Path, width: int) -> list[int]:
+    """Return the whole numbers that an expression gives in a real browser that shows the page."""
+    # The frame's width is the window's; the page around it is ours, so it may run a script.
+    page = re.sub(r"<meta http-equiv=[^>]*>", "", page)
+    script = f"<script>document.title = {expression}.map(Math.round).join(' ')</script></body>"
+    measured = folder / "measured.html"
+    measured.write_text(page.replace("</body>", script), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom"]
+    command = [str(shutil.which("chromium")), *options, f"--window-size={width},900"]
+    profile = f"--user-data-dir={folder / 'profile'}"
+    done = subprocess.run([*command, profile, measured.as_uri()], capture_output=True, text=True, check=True)
+    title = re.search(r"<title>([\d ]+)</title>", done.stdout)
+    assert title is not None
+    return list(map(int, title[1].split()))
+
+
+needs_browser = pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium")
+
+
+@needs_browser
 @pytest.mark.parametrize("width", [500, 768, 1440])
 @pytest.mark.parametrize("n_labels", [6, 77])
 def test_the_page_is_no_wider_than_a_window(tmp_path: Path, n_labels: int, width: int) -> None:
-    # The frame's width is the window's; the page around it is ours, so it may run a script.
     page = write_report(comparison(n_labels), tmp_path / "report").read_text()
-    page = re.sub(r"<meta http-equiv=[^>]*>", "", page)
-    sizes = "[document.documentElement.scrollWidth, innerWidth].join(' ')"
-    measure = f"<script>document.title = {sizes}</script></body>"
-    measured = tmp_path / "measured.html"
-    measured.write_text(page.replace("</body>", measure), encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom"]
-    command = [str(shutil.which("chromium")), *options, f"--window-size={width},900"]
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    done = subprocess.run([*command, profile, measured.as_uri()], capture_output=True, text=True, check=True)
-    title = re.search(r"<title>(\d+) (\d+)</title>", done.stdout)
-    assert title is not None
-    assert int(title[1]) <= int(title[2])
+    content, window = asked_of(page, "[document.documentElement.scrollWidth, innerWidth]", tmp_path, width)
+    assert content <= window
+
+
+@needs_browser
+@pytest.mark.parametrize("word", ["of several words ", "withoutaspace"])
+def test_a_long_label_does_not_push_the_figures_out_of_sight(tmp_path: Path, word: str) -> None:
+    found = comparison()
+    found["changed"][0]["label"] = word * 20
+    found["methods"][0]["per_class"][0]["label"] = word * 20
+    cells = "[...document.querySelectorAll('tbody th, td.label')]"
+    widths = asked_of(
+        render(found), f"{cells}.map((one) => one.getBoundingClientRect().width)", tmp_path, 1440
+    )
+    assert len(widths) > 10
+    # On one line each would be some 2,400 wide.
+    assert max(widths) < 500

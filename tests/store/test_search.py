@@ -287,7 +287,7 @@ def test_permuted_rows_give_a_permuted_answer(
 def test_a_similarity_does_not_depend_on_what_else_is_searched() -> None:
     random = np.random.default_rng(0)
     embeddings = random.standard_normal((500, 33)).astype(np.float32)
-    direction = random.standard_normal(33).astype(np.float32)
-    together = search_module._cosines(direction, embeddings)
-    alone = [search_module._cosines(direction, embeddings[i : i + 1])[0] for i in range(500)]
+    directions = np.repeat(random.standard_normal((1, 33)), 500, axis=0)
+    together = search_module.cosines(directions, embeddings)
+    alone = [search_module.cosines(directions[:1], embeddings[i : i + 1])[0] for i in range(500)]
     np.testing.assert_array_equal(together, alone)

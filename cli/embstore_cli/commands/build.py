@@ -35,13 +35,18 @@ QUARANTINED = 3
 )
 @click.option("--prompt", metavar="TEXT", help="Put before each text.  [as the model declares]")
 @click.option(
-    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), help="[auto: float32]"
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    help="Of the arithmetic; see doctor.  [auto]",
 )
 @click.option(
     "--trust-remote-code", is_flag=True, default=None, help="Run the model's own code; needs a pinned commit."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--add", is_flag=True, help="Keep records of the store that the dataset does not have.")
+@click.option("--index", metavar="KIND", help="auto, flat, hnsw, ivf; with ,fp16 or ,sq8.  [as before, auto]")
+@click.option("--recall", type=float, metavar="SHARE", help="Of the 10 nearest to find.  [as before, 0.95]")
+@click.option("--index-memory", metavar="SIZE", help="What the index may take: 512M.  [no limit]")
 @json_option
 def build(
     dataset: tuple[str, ...],
@@ -72,6 +77,7 @@ def build(
             ),
             device=device,
             add=add,
+            index=_index_options(options),
             progress=progress,
         )
     if as_json:
@@ -92,6 +98,15 @@ def _encoder_options(options: dict[str, Any]) -> embstore.EncoderOptions | None:
     return embstore.EncoderOptions(**asked) if asked else None
 
 
+def _index_options(options: dict[str, Any]) -> embstore.IndexOptions | None:
+    """Return the index that is asked for; None where no option says anything about it."""
+    asked = {"kind": options["index"], "recall": options["recall"]}
+    if options["index_memory"] is not None:
+        asked["memory"] = embstore.parse_bytes(options["index_memory"])
+    given = {name: value for name, value in asked.items() if value is not None}
+    return embstore.IndexOptions(**given) if given else None
+
+
 def _facts(report: embstore.BuildReport) -> list[tuple[str, str]]:
     splits = ", ".join(f"{name} {n:,}" for name, n in report.splits.items())
     return [
@@ -100,5 +115,6 @@ def _facts(report: embstore.BuildReport) -> list[tuple[str, str]]:
         ("encoded", f"{report.encoded:,}   ({report.reused:,} reused, {report.removed:,} removed)"),
         ("truncated", f"{report.truncated:,}"),
         ("quarantined", f"{report.quarantined:,}"),
+        ("index", report.index),
         ("took", f"{report.seconds:,.1f} s   ({report.texts_per_second:,.0f} texts/s)"),
     ]

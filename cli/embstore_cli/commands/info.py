@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -44,10 +45,23 @@ def _facts(found: embstore.StoreInfo) -> list[tuple[str, object]]:
         ("max length", f"{encoder.get('max_length', '-')} tokens; {found.truncated:,} records are longer"),
         ("dim", found.dim),
         ("fingerprint", found.fingerprint),
-        ("index", f"{index['factory']}, {index['ntotal']:,} rows, exact" if index else "none"),
+        ("index", _index(index) if index else "none"),
+        ("measured", _measured(index["certificate"]) if index and index["certificate"] else "-"),
         ("size", f"{found.bytes / 1e6:,.1f} MB"),
         ("quarantined", f"{found.quarantined:,} in the last build"),
     ]
+
+
+def _index(index: Mapping[str, Any]) -> str:
+    size = f"{index['bytes'] / 1e6:,.1f} MB"
+    return f"{index['factory']}, {index['ntotal']:,} rows, {size}, {index['promise']}"
+
+
+def _measured(certificate: Mapping[str, Any]) -> str:
+    others = [f"{one['value']:.3f} at {one['k']}" for one in certificate["recalls"] if one["k"] != 10]
+    recall = f"recall {', '.join(others)}; " if others and not certificate["exact"] else ""
+    on = f"{certificate['n_queries']:,} {certificate['queries']}; " if certificate["n_queries"] else ""
+    return f"{recall}{on}p50 of a query {certificate['p50_ms']:.2f} ms; {certificate['measured']}"
 
 
 def _counts(counts: Mapping[str, int] | Mapping[str | None, int]) -> str:

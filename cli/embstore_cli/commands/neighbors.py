@@ -33,7 +33,8 @@ def neighbors(
     """Show the records most similar to TEXT; - reads one text a line from stdin.
 
     Similarity is the cosine: 1 is the same direction. Filters are exact: fewer than k neighbors are shown
-    only where fewer records match. JSON is one object a query, one query a line.
+    only where fewer records match. What an answer may miss is said below it: nothing (exact), or the recall
+    that was measured. JSON is one object a query, one query a line.
     """
     if (text is None) == (record_id is None):
         raise click.UsageError('Give one of TEXT and --id: embstore neighbors "some text"')
@@ -55,6 +56,8 @@ def neighbors(
         if len(answers) > 1:
             output.print_facts([("query", answer.query)])
         output.print_table(_COLUMNS, map(_cells, answer.neighbors), right=_COLUMNS[:2])
+    if answers and not as_json:
+        output.print_note(answers[0].promise)
 
 
 def _cells(neighbor: embstore.Neighbor) -> tuple[object, ...]:

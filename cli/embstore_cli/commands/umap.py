@@ -63,8 +63,8 @@ def umap(
         raw=raw,
         overwrite=overwrite,
     )
-    outputs.check()
     options = embstore.ProjectionOptions(**chosen)
+    outputs.check(options.dim)
     projection = embstore.project_store(store, home=home, splits=splits, options=options)
     if store is None:
         screen.print_note(f"Store: {projection.store}")

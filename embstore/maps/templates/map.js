@@ -222,7 +222,11 @@
   });
   element("copy").addEventListener("click", copy);
   element("save").addEventListener("click", save);
-  element("clear").addEventListener("click", () => { select([]); draw(); });
+  element("clear").addEventListener("click", () => {
+    select([]);
+    // Plotly keeps the outline of a lasso until it is told to let go.
+    Plotly.update(plot, { selectedpoints: null }, { selections: [] }).then(draw);
+  });
   dark.addEventListener("change", draw);
   narrow.addEventListener("change", draw);
 

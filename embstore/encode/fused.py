@@ -1,0 +1,167 @@
+"""BERT on the CPU without a padded token: texts stand behind one another, and weights are laid out once.
+
+All that is done token by token runs over the tokens of a whole batch at once, whatever the lengths of its
+texts; attention runs text by text of one length. Where the first token alone is pooled, the last layer is
+computed for it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch.nn import functional
+
+from embstore.encode.attention import attend
+from embstore.encode.batches import plan_packed
+from embstore.encode.bert_weights import Affine, EncoderWeights, LayerWeights
+from embstore.encode.products import Product
+from embstore.records import Embeddings, Rows
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Texts of one length that follow one another: n of them from token ``start`` on."""
+
+    start: int
+    n: int
+    length: int
+
+    @property
+    def tokens(self) -> slice:
+        return slice(self.start, self.start + self.n * self.length)
+
+
+class FusedForward:
+    """Runs the weights of a BERT-like encoder; embeddings are those of `PaddedForward` but for rounding.
+
+    Parameters
+    ----------
+    weights : EncoderWeights
+        On the CPU.
+    dtype : torch.dtype
+        Of the arithmetic, float32 or bfloat16.
+    pooling : {'cls', 'mean'}
+        Token states to one embedding.
+    normalize : bool
+        Scale to unit length.
+    """
+
+    def __init__(self, weights: EncoderWeights, dtype: torch.dtype, pooling: str, *, normalize: bool) -> None:
+        self.name = f"fused {str(dtype).removeprefix('torch.')}"
+        self._words = weights.words.to(dtype)
+        self._positions = weights.positions.to(dtype)
+        self._padding = weights.padding
+        self._norm = _Norm(weights.norm, weights.epsilon, dtype)
+        self._layers = [_Layer(one, weights, dtype) for one in weights.layers]
+        self._pooling = pooling
+        self._normalize = normalize
+
+    def plan(self, lengths: Sequence[int], token_budget: int) -> list[Rows]:
+        """Cut texts into batches of so many tokens; see `plan_packed`."""
+        return plan_packed(lengths, token_budget)
+
+    @torch.inference_mode()
+    def embed(self, ids: list[list[int]]) -> Embeddings:
+        """Return the embeddings of one batch, (n, dim), float32; texts of one length are best neighbors."""
+        groups = _groups(ids)
+        x = self._embed_tokens(ids)
+        for layer in self._layers[:-1]:
+            x = layer(x, groups)
+        pooled = self._pooled(self._layers[-1], x, groups)
+        if self._normalize:
+            pooled = functional.normalize(pooled, dim=1)
+        embeddings: Embeddings = pooled.numpy()
+        return embeddings
+
+    def _embed_tokens(self, ids: list[list[int]]) -> torch.Tensor:
+        tokens = torch.tensor([token for one in ids for token in one])
+        places = torch.tensor([place for one in ids for place in self._places(one)])
+        words = functional.embedding(tokens, self._words)
+        return self._norm(words + functional.embedding(places, self._positions))
+
+    def _places(self, ids: list[int]) -> Sequence[int]:
+        """Return the position of each token of a text."""
+        if self._padding is None:
+            return range(len(ids))
+        places, last = [], self._padding
+        for token in ids:
+            last += token != self._padding
+            places.append(self._padding if token == self._padding else last)
+        return places
+
+    def _pooled(self, last: _Layer, x: torch.Tensor, groups: list[_Group]) -> torch.Tensor:
+        """Run the last layer and reduce the tokens of each text, in float32."""
+        if self._pooling == "cls":
+            return last.first_tokens(x, groups).float()
+        x = last(x, groups)
+        dim = x.shape[1]
+        return torch.cat([x[one.tokens].view(one.n, one.length, dim).float().mean(dim=1) for one in groups])
+
+
+class _Norm:
+    """Layer normalization."""
+
+    def __init__(self, affine: Affine, epsilon: float, dtype: torch.dtype) -> None:
+        self._weight, self._bias = (one.to(dtype) for one in affine)
+        self._epsilon = epsilon
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.layer_norm(x, self._weight.shape, self._weight, self._bias, self._epsilon)
+
+
+class _Layer:
+    """One layer over the tokens of a batch, (n_tokens, dim)."""
+
+    def __init__(self, layer: LayerWeights, weights: EncoderWeights, dtype: torch.dtype) -> None:
+        self._heads = weights.n_heads
+        self._width = len(layer.query[1]) // weights.n_heads
+        scale = self._width**-0.5
+        # Attention divides each score by the root of the width; here the weights are divided, once.
+        query = (layer.query[0] * scale, layer.query[1] * scale)
+        self._mix = Product([query, layer.key, layer.value], dtype)
+        self._merge = Product([layer.merge], dtype)
+        self._merge_norm = _Norm(layer.merge_norm, weights.epsilon, dtype)
+        self._widen = Product([layer.widen], dtype)
+        self._narrow = Product([layer.narrow], dtype)
+        self._narrow_norm = _Norm(layer.narrow_norm, weights.epsilon, dtype)
+
+    def __call__(self, x: torch.Tensor, groups: list[_Group]) -> torch.Tensor:
+        """Return the states of all tokens."""
+        mixed = [attend(*self._parts(one)) for one in self._split(x, groups)]
+        return self._feed(mixed[0] if len(mixed) == 1 else torch.cat(mixed), x)
+
+    def first_tokens(self, x: torch.Tensor, groups: list[_Group]) -> torch.Tensor:
+        """Return the states of the first token of each text, (n, dim): nothing else is computed of them."""
+        mixed = []
+        for one in self._split(x, groups):
+            query, key, value = self._parts(one)
+            mixed.append(attend(query[:, :1], key, value))
+        first = torch.cat([torch.arange(one.start, one.tokens.stop, one.length) for one in groups])
+        return self._feed(torch.cat(mixed), x[first])
+
+    def _split(self, x: torch.Tensor, groups: list[_Group]) -> list[torch.Tensor]:
+        """Return query, key and value of each group, (n, length, 3, n_heads, width)."""
+        mix = self._mix(x)
+        return [mix[one.tokens].view(one.n, one.length, 3, self._heads, self._width) for one in groups]
+
+    @staticmethod
+    def _parts(mix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        query, key, value = mix.unbind(dim=2)
+        return query, key, value
+
+    def _feed(self, mixed: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Return what follows attention, for the tokens of ``x`` alone."""
+        x = self._merge_norm(self._merge.plus(mixed, x))
+        return self._narrow_norm(self._narrow.plus(self._widen.gelu(x), x))
+
+
+def _groups(ids: Sequence[Sequence[int]]) -> list[_Group]:
+    groups, start = [], 0
+    for length, texts in groupby(ids, key=len):
+        n = sum(1 for _ in texts)
+        groups.append(_Group(start, n, length))
+        start += n * length
+    return groups

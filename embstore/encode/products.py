@@ -1,0 +1,68 @@
+"""Products with frozen weights, laid out once for the processor; what follows them is done on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+from embstore.encode.bert_weights import Affine
+
+
+class Product:
+    """``x @ weight.T + bias`` for weights that never change.
+
+    oneDNN reads a weight in blocks; torch's own linear layer lays it out again at each call, and passes over
+    the result once more for a GELU or a residual. Where torch lacks that library the plain functions answer.
+
+    Parameters
+    ----------
+    affines : sequence of Affine
+        Of the same input; their outputs stand beside one another.
+    dtype : torch.dtype
+        Of weights, inputs and outputs; sums are float32.
+    """
+
+    def __init__(self, affines: Sequence[Affine], dtype: torch.dtype) -> None:
+        weight = torch.cat([weight for weight, _ in affines]).to(dtype).contiguous()
+        self._bias = torch.cat([bias for _, bias in affines]).to(dtype)
+        self._packed = _has_onednn(dtype)
+        # The number of rows is a hint for the layout.
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, 1024) if self._packed else weight
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the product of rows, (n, n_in), as (n, n_out)."""
+        return self._run(x, "none") if self._packed else functional.linear(x, self._weight, self._bias)
+
+    def gelu(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the GELU, by the error function, of the product."""
+        if self._packed:
+            return self._run(x, "gelu")
+        return functional.gelu(functional.linear(x, self._weight, self._bias))
+
+    def plus(self, x: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        """Return the product plus a residual of its shape."""
+        if not self._packed:
+            return functional.linear(x, self._weight, self._bias) + residual
+        added: torch.Tensor = torch.ops.mkldnn._linear_pointwise.binary(
+            x, residual, self._weight, self._bias, "add"
+        )
+        return added
+
+    def _run(self, x: torch.Tensor, then: str) -> torch.Tensor:
+        found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+            x, self._weight, self._bias, then, [], "none"
+        )
+        return found
+
+
+def _has_onednn(dtype: torch.dtype) -> bool:
+    """Tell whether torch can lay out weights of a dtype on this processor; the names are not public."""
+    names = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not available or not all(hasattr(torch.ops.mkldnn, one) for one in names):
+        return False
+    return dtype == torch.float32 or (
+        dtype == torch.bfloat16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    )

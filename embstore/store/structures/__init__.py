@@ -1,0 +1,1 @@
+"""The structures that an index can have; together the one door to faiss."""

@@ -1,0 +1,85 @@
+"""Doctor measures every way to run an encoder on the user's texts and settles what auto takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import embstore
+from embstore.encode import paths
+from embstore.errors import InvalidData, InvalidInput
+from embstore_cli.main import run
+
+WORDS = ("happy", "sad", "angry", "late", "train", "cat", "mat")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    rows = [
+        {"text": f"{WORDS[i % 7]} {WORDS[i % 5]} " * (1 + i % 4) + str(i), "label": WORDS[i % 2]}
+        for i in range(120)
+    ]
+    path = tmp_path / "texts.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return path
+
+
+def test_every_path_is_compared_with_the_model_as_transformers_runs_it(
+    tiny_bert: Path, dataset: Path
+) -> None:
+    found = embstore.examine_encoder(dataset, encoder=str(tiny_bert), device="cpu")
+    names = [one.name for one in found.paths]
+    assert names == ["torch float32", "fused float32", "fused bfloat16"]
+    assert (found.texts, found.held_out) == (120, 24)
+    reference, exact, low = found.paths
+    assert reference.least_cosine == pytest.approx(1, abs=1e-6)
+    assert exact.least_cosine > 0.999999
+    assert exact.passes
+    assert 0.99 < low.least_cosine < exact.least_cosine
+    assert all(one.accuracy is not None and 0 <= one.accuracy <= 1 for one in found.paths)
+
+
+def test_what_was_found_is_what_auto_takes(tiny_bert: Path, dataset: Path) -> None:
+    found = embstore.examine_encoder(dataset, encoder=str(tiny_bert), device="cpu")
+    kept = paths.read_choice(found.fingerprint, "cpu")
+    assert kept is not None
+    assert (kept.name, kept.token_budget, kept.why) == (found.choice, found.token_budget, found.why)
+
+
+def test_a_store_gives_its_own_texts_and_encoder(tiny_bert: Path, dataset: Path, tmp_path: Path) -> None:
+    embstore.build_store(dataset, tmp_path / "store", encoder=str(tiny_bert), device="cpu")
+    found = embstore.examine_encoder(store=tmp_path / "store", n_texts=70, device="cpu")
+    assert (found.texts, found.model) == (70, str(tiny_bert))
+
+
+def test_texts_without_labels_have_no_accuracy(tiny_bert: Path, tmp_path: Path) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join(f"a cat {i}" for i in range(80)))
+    found = embstore.examine_encoder(path, encoder=str(tiny_bert), device="cpu")
+    assert found.held_out == 0
+    assert {one.accuracy for one in found.paths} == {None}
+
+
+def test_too_few_texts_are_refused(tiny_bert: Path, dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="10 texts are too few"):
+        embstore.examine_encoder(dataset, encoder=str(tiny_bert), n_texts=10)
+    few = tmp_path / "few.txt"
+    few.write_text("one\ntwo\n")
+    with pytest.raises(InvalidData, match="only 2 texts"):
+        embstore.examine_encoder(few, encoder=str(tiny_bert), device="cpu")
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["table", "JSON"])
+def test_the_command_shows_each_path_and_the_choice(
+    tiny_bert: Path, dataset: Path, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    code = run(["doctor", str(dataset), "--model", str(tiny_bert), *(["--json"] if as_json else [])])
+    out = capsys.readouterr().out
+    assert code == 0
+    assert all(said in out for said in ("fused float32", "fused bfloat16", "torch float32"))
+    if as_json:
+        assert json.loads(out)["choice"].startswith("fused")
+    else:
+        assert "reference" in out

@@ -1,0 +1,176 @@
+"""Every structure and storage: candidates that certainly hold the nearest, proposals that mostly do."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from itertools import product
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embstore.errors import StoreDamaged
+from embstore.store.allowed import Allowed
+from embstore.store.index import SimilarityIndex, as_unit, unit
+from embstore.store.index_options import STORAGES, STRUCTURES, IndexKind
+from embstore.store.structures.exact import exact_pairs
+from embstore.store.structures.faiss_index import storage_error
+from embstore.store.structures.files import read_index
+from embstore.store.structures.making import make_index
+
+N, DIM = 2000, 12
+KINDS = [IndexKind(*pair) for pair in product(STRUCTURES, STORAGES)]
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+approximate = pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if not kind.exact], ids=lambda kind: kind.name
+)
+
+
+def clustered(n: int, seed: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    centers = random.standard_normal((20, DIM))
+    return (centers[random.integers(0, 20, n)] + 0.5 * random.standard_normal((n, DIM))).astype(np.float32)
+
+
+EMBEDDINGS = clustered(N, 0)
+UNIT = unit(EMBEDDINGS)
+ALL = Allowed(np.ones(N, dtype=bool), filtered=False)
+
+
+@pytest.fixture(scope="module")
+def indexes() -> dict[str, SimilarityIndex]:
+    # Lengths other than 1, in several blocks: an index normalizes what it is given.
+    def blocks() -> list[np.ndarray]:
+        return [3 * EMBEDDINGS[:700], EMBEDDINGS[700:]]
+
+    return {kind.name: make_index(kind, DIM, N, lambda: iter(blocks()), UNIT[::2]) for kind in KINDS}
+
+
+def nearest(query: np.ndarray, k: int, mask: np.ndarray) -> set[int]:
+    rows = np.flatnonzero(mask)
+    return set(rows[np.argsort(-(UNIT[rows].astype(np.float64) @ query))][:k].tolist())
+
+
+@every_kind
+@pytest.mark.parametrize("k", [1, 10, 1999, 10**9])
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.01, 0.0])
+def test_candidates_certainly_hold_the_nearest_allowed_rows(
+    indexes: dict[str, SimilarityIndex], kind: IndexKind, k: int, share: float
+) -> None:
+    mask = np.random.default_rng(1).random(N) < share
+    for query in unit(clustered(5, 2)):
+        found = indexes[kind.name].candidates(query, k, Allowed(mask)).tolist()
+        assert nearest(query, k, mask) <= set(found) <= set(np.flatnonzero(mask).tolist())
+        assert len(found) == len(set(found))
+
+
+@every_kind
+def test_candidates_hold_all_that_tie_with_the_last(kind: IndexKind) -> None:
+    embeddings = np.repeat(np.eye(2, dtype=np.float32), 500, axis=0)
+    index = make_index(kind, 2, 1000, lambda: iter([embeddings]), embeddings)
+    found = index.candidates(np.array([1, 0], dtype=np.float32), 3, Allowed(np.ones(1000, dtype=bool)))
+    assert set(range(500)) <= set(found.tolist())
+
+
+@approximate
+def test_what_is_proposed_holds_most_of_the_nearest(
+    indexes: dict[str, SimilarityIndex], kind: IndexKind
+) -> None:
+    index = indexes[kind.name]
+    index.effort = index.most_effort  # type: ignore[attr-defined]
+    queries = unit(clustered(50, 3))
+    near = index.near(queries, 10, ALL)
+    shares = [
+        len(nearest(query, 10, ALL.mask) & set(rows)) / 10 for query, rows in zip(queries, near, strict=True)
+    ]
+    assert np.mean(shares) >= 0.99
+
+
+@approximate
+def test_no_row_is_proposed_that_may_not_be_returned(
+    indexes: dict[str, SimilarityIndex], kind: IndexKind
+) -> None:
+    mask = np.arange(N) % 3 == 0
+    near = indexes[kind.name].near(unit(clustered(20, 4)), 10, Allowed(mask, filtered=False))
+    assert mask[near[near >= 0]].all()
+
+
+@every_kind
+def test_a_written_index_is_read_back_with_its_effort(
+    indexes: dict[str, SimilarityIndex], kind: IndexKind, tmp_path: Path
+) -> None:
+    index = indexes[kind.name]
+    if not index.exact:
+        index.effort = 7  # type: ignore[attr-defined]
+    with (tmp_path / "index").open("wb") as file:
+        size, sha256 = index.write(file)
+    read = read_index(tmp_path / "index", size, sha256, dim=DIM, ntotal=N)
+    assert (read.factory, read.ntotal, read.exact) == (index.factory, N, kind.exact)
+    assert getattr(read, "effort", 7) == 7
+    query = UNIT[5]
+    found, wanted = (sorted(one.candidates(query, 10, ALL).tolist()) for one in (read, index))
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind.structure != "hnsw"], ids=lambda kind: kind.name
+)
+def test_the_same_embeddings_give_the_same_file(kind: IndexKind) -> None:
+    files = []
+    for _ in range(2):
+        index = make_index(kind, DIM, N, lambda: iter([EMBEDDINGS]), UNIT[:800])
+        files.append(index.write(io.BytesIO()))
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@given(seed=st.integers(0, 2**32 - 1), scale=st.floats(-3, 3))
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_similarities_of_few_bits_are_as_near_as_is_said(storage: str, seed: int, scale: float) -> None:
+    random = np.random.default_rng(seed)
+    # Some components far larger than the others, as language models have them.
+    embeddings = unit((random.standard_normal((60, 9)) * 10 ** (scale * random.random(9))).astype(np.float32))
+    index = make_index(IndexKind("flat", storage), 9, 60, lambda: iter([embeddings]), embeddings)
+    found, rows = index._index.search(embeddings[:5], 60)
+    true = np.take_along_axis(
+        embeddings[:5].astype(np.float64) @ embeddings.T.astype(np.float64), rows, axis=1
+    )
+    # float32 sums of 9 products.
+    assert np.abs(found - true).max() <= storage_error(index._index) + 1e-6
+
+
+def test_an_index_of_another_program_is_damage(tmp_path: Path) -> None:
+    other = faiss.IndexLSH(DIM, 8)
+    other.add(UNIT)
+    faiss.write_index(other, str(tmp_path / "index"))
+    data = (tmp_path / "index").read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    with pytest.raises(StoreDamaged, match="none that embstore writes"):
+        read_index(tmp_path / "index", len(data), sha256, dim=DIM, ntotal=N)
+
+
+@pytest.mark.parametrize("k", [1, 10, N])
+@pytest.mark.parametrize("block", [N, 333, 7])
+def test_exact_pairs_hold_the_nearest_of_all_blocks(k: int, block: int) -> None:
+    queries = unit(clustered(9, 6))
+    starts = range(0, N, block)
+    places, rows = exact_pairs(
+        queries, k, N, lambda: ((np.arange(i, min(i + block, N)), EMBEDDINGS[i : i + block]) for i in starts)
+    )
+    for place, query in enumerate(queries):
+        assert nearest(query, k, ALL.mask) <= set(rows[places == place].tolist())
+
+
+def test_exact_pairs_hold_all_that_tie_with_the_last() -> None:
+    embeddings = np.repeat(np.eye(2, dtype=np.float32), 500, axis=0)
+    places, rows = exact_pairs(embeddings[:1], 3, 1000, lambda: iter([(np.arange(1000), embeddings)]))
+    assert sorted(rows[places == 0].tolist()) == list(range(500))
+
+
+def test_embeddings_of_unit_length_are_not_copied() -> None:
+    assert as_unit(UNIT) is UNIT
+    np.testing.assert_array_equal(as_unit(EMBEDDINGS), UNIT)
