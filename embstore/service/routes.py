@@ -43,7 +43,8 @@ async def search(body: schemas.SearchRequest, desk: AtDesk) -> dict[str, Any]:
         else:
             check_dim(len(body.embedding), opened.store.dim)
             query = direction_of(body.embedding)
-        return _found(opened, await desk.ask(Search(opened, query, body.k, body.split, body.label)))
+        found = await desk.ask(Search(opened, query, body.k, body.split, body.label))
+        return _found(opened, body, found)
 
 
 @router.get("/records/{record_id:path}/neighbors", response_model=schemas.SearchAnswer)
@@ -133,11 +134,14 @@ async def _near_record(
     found = await desk.ask(
         lambda: store.neighbors_of_record(record_id, k, split=asked.split, label=asked.label)
     )
-    return _found(opened, found)
+    return _found(opened, asked, found)
 
 
-def _found(opened: Opened, neighbors: list[Neighbor]) -> dict[str, Any]:
-    exact = opened.facts["index"]["kind"] in ("Flat", "none")
+def _found(
+    opened: Opened, asked: schemas.Filters | schemas.NeighborQuery, neighbors: list[Neighbor]
+) -> dict[str, Any]:
+    # A filtered search is exact; of any other the certificate stands in memory.
+    recall = None if asked.split or asked.label else opened.store.recall(asked.k)
     listed = [
         {
             "rank": one.rank,
@@ -149,7 +153,8 @@ def _found(opened: Opened, neighbors: list[Neighbor]) -> dict[str, Any]:
         }
         for one in neighbors
     ]
-    return {**_where(opened), "exact": exact, "neighbors": listed}
+    said = {"exact": recall is None, "recall": 1.0 if recall is None else recall.value}
+    return {**_where(opened), **said, "neighbors": listed}
 
 
 def _where(opened: Opened) -> dict[str, Any]:

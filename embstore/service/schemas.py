@@ -123,11 +123,16 @@ class NeighborAnswer(BaseModel):
 
 
 class SearchAnswer(BaseModel):
-    """Neighbors, most similar first; ``generation`` numbers the state of the store that they come from."""
+    """Neighbors, most similar first; ``generation`` numbers the state of the store that they come from.
+
+    ``recall`` is the share of the nearest that such searches find, measured when the index was built; 1 where
+    the answer is exact.
+    """
 
     store: str
     generation: int
     exact: bool
+    recall: float
     neighbors: list[NeighborAnswer]
 
 

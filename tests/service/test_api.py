@@ -93,7 +93,11 @@ def test_the_store_is_described(client: TestClient) -> None:
         {"name": "test", "n": 12},
     ]
     assert [one["name"] for one in facts["heads"]] == ["knn", "logistic"]
-    assert facts["index"]["kind"] == "Flat"
+    assert (facts["index"]["kind"], facts["index"]["recall"], facts["index"]["problem"]) == (
+        "SQfp16",
+        1.0,
+        "",
+    )
 
 
 def test_the_page_and_plotly_are_served_from_packages(client: TestClient) -> None:
