@@ -53,7 +53,7 @@ def make_indexed(path: Path, manifest: Manifest, snapshot: Snapshot, asked: Inde
     """
     begun = time.monotonic()
     ground = Ground(
-        lambda: Shards(path / "embeddings", manifest.uuid, manifest.dim),
+        Shards(path / "embeddings", manifest.uuid, manifest.dim, mapped=False),
         snapshot.segments,
         Allowed(snapshot.live(), filtered=False),
     )
@@ -131,11 +131,11 @@ def _training_rows(kinds: Sequence[IndexKind], drawn: Rows, n: int) -> Rows:
 def _gather(ground: Ground, rows: Rows, dim: int) -> Embeddings:
     """Return the embeddings of rows, in their order, from one pass over the shards."""
     gathered: Embeddings = np.empty((len(rows), dim), dtype=np.float32)
-    for start, block in ground.new_shards().blocks(0, ground.segments):
+    for start, block in ground.shards.blocks(0, ground.segments):
         inside = (rows >= start) & (rows < start + len(block))
         gathered[inside] = block[rows[inside] - start]
     return gathered
 
 
 def _embeddings(ground: Ground) -> Iterator[Embeddings]:
-    return (block for _, block in ground.new_shards().blocks(0, ground.segments))
+    return (block for _, block in ground.shards.blocks(0, ground.segments))

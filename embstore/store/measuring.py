@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -26,8 +26,6 @@ N_TUNING, N_CERTIFIED = 250, 750
 SEED = 0
 # Queries that are timed one by one.
 _TIMED = 100
-# Queries answered with one mapping of the shards: scattered rows leave their pages in this process's memory.
-_PART = 64
 # float32 sums of the truth beside float64 cosines of the answer.
 _ROUNDING = 1e-5
 
@@ -70,19 +68,19 @@ class Queries:
 class Ground:
     """The rows that are searched: the store as the one who builds its index sees it."""
 
-    new_shards: Callable[[], Shards]
+    shards: Shards
     segments: Sequence[Segment]
     allowed: Allowed
 
-    def search(
-        self, queries: Embeddings, k: int, index: SimilarityIndex, shards: Shards
-    ) -> tuple[Similarities, Rows]:
+    def search(self, queries: Embeddings, k: int, index: SimilarityIndex) -> tuple[Similarities, Rows]:
         """Return what `search` does with the index."""
-        return search(queries, k, index=index, shards=shards, segments=self.segments, allowed=self.allowed)
+        return search(
+            queries, k, index=index, shards=self.shards, segments=self.segments, allowed=self.allowed
+        )
 
     def blocks(self) -> Iterator[tuple[Rows, Embeddings]]:
         """Yield all rows that may be found, and their embeddings, a block at a time."""
-        for start, block in self.new_shards().blocks(0, self.segments):
+        for start, block in self.shards.blocks(0, self.segments):
             flags = self.allowed.mask[start : start + len(block)]
             yield start + np.flatnonzero(flags), block if flags.all() else block[flags]
 
@@ -121,13 +119,11 @@ def shares_found(index: SimilarityIndex, queries: Queries, k: int, ground: Groun
     A row counts where it is as similar as the k-th of the truth: which of several equal rows is found makes
     no difference.
     """
+    similarities, rows = ground.search(queries.embeddings, k + 1, index)
     shares = []
-    for start in range(0, len(queries.rows), _PART):
-        part = queries.part(start, start + _PART)
-        similarities, rows = ground.search(part.embeddings, k + 1, index, ground.new_shards())
-        for place, row in enumerate(part.rows.tolist()):
-            found, _ = without(row, similarities[place : place + 1], rows[place : place + 1])
-            shares.append(float((found >= part.truth[place, k - 1] - _ROUNDING).mean()))
+    for place, row in enumerate(queries.rows.tolist()):
+        found, _ = without(row, similarities[place : place + 1], rows[place : place + 1])
+        shares.append(float((found >= queries.truth[place, k - 1] - _ROUNDING).mean()))
     return np.array(shares)
 
 
@@ -172,10 +168,9 @@ def certified(index: SimilarityIndex, queries: Queries, ground: Ground) -> tuple
 
 def median_milliseconds(index: SimilarityIndex, embeddings: Embeddings, ground: Ground) -> float:
     """Return the median wall time of one query for 10 neighbors, over at most 100 of these (n, dim)."""
-    shards = ground.new_shards()
     seconds = []
     for query in embeddings[:_TIMED]:
         begun = time.perf_counter()
-        ground.search(query[np.newaxis], 10, index, shards)
+        ground.search(query[np.newaxis], 10, index)
         seconds.append(time.perf_counter() - begun)
     return round(1000 * statistics.median(seconds), 4) if seconds else 0.0

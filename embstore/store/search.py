@@ -168,10 +168,17 @@ def _from_index(
     covered = min(index.ntotal, len(allowed.mask))
     if approximates(index, width, allowed):
         near = index.near(directions, width, allowed)
+        needed = min(width, allowed.between(0, covered))
+        short = np.flatnonzero((near >= 0).sum(axis=1) < needed)
+        # A query whose cells hold too few is answered exactly, whatever is asked beside it.
+        exact = [index.candidates(directions[place], width, allowed) for place in short]
+        near[short] = -1
         places, columns = np.nonzero(near >= 0)
-        fewest = int(np.bincount(places, minlength=len(directions)).min())
-        if fewest >= min(width, allowed.between(0, covered)):
-            return places, near[places, columns], covered
+        return (
+            np.concatenate([places, np.repeat(short, [len(rows) for rows in exact])]),
+            np.concatenate([near[places, columns], *exact]),
+            covered,
+        )
     if len(directions) >= _BATCH or allowed.count * _SELECTIVE < index.ntotal:
         return nothing, nothing, 0
     found = [index.candidates(direction, width, allowed) for direction in directions]

@@ -41,10 +41,14 @@ class Shards:
         32 hex digits; a shard of another store is refused.
     dim : int
         Floats a row.
+    mapped : bool
+        Whether `read` maps the files. Each page that is touched brings fifteen others into this process's
+        memory: good for queries, too much for whoever reads rows from all over a large store once.
     """
 
-    def __init__(self, folder: Path, store_uuid: str, dim: int) -> None:
+    def __init__(self, folder: Path, store_uuid: str, dim: int, *, mapped: bool = True) -> None:
         self._folder = folder
+        self._mapped = mapped
         self._uuid = bytes.fromhex(store_uuid)
         self._dim = dim
         self._row_bytes = 4 * dim
@@ -133,18 +137,23 @@ class Shards:
         DiskFailure
             A file cannot be read.
         """
-        if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and bool((np.diff(rows) == 1).all()):
+        if (
+            self._mapped
+            and len(rows)
+            and rows[-1] - rows[0] + 1 == len(rows)
+            and bool((np.diff(rows) == 1).all())
+        ):
             view = self._view(int(rows[0]), len(rows), segments)
             if view is not None:
                 return view
         starts, runs = self._joined(segments)
         if len(runs) == 1:
-            return self._plain(runs[0])[rows]
+            return self._taken(runs[0], rows)
         out: Embeddings = np.empty((len(rows), self._dim), dtype=np.float32)
         owners = np.searchsorted(starts, rows, side="right") - 1
         for owner in np.unique(owners):
             chosen = owners == owner
-            out[chosen] = self._plain(runs[owner])[rows[chosen] - starts[owner]]
+            out[chosen] = self._taken(runs[owner], rows[chosen] - starts[owner])
         return out
 
     def views(self, first_row: int, segments: Sequence[Segment]) -> Iterator[tuple[int, Embeddings]]:
@@ -196,6 +205,19 @@ class Shards:
             starts = np.fromiter((run.first_row for run in runs), np.int64, len(runs))
             self._runs = (segments, len(segments), starts, runs)
         return starts, runs
+
+    def _taken(self, segment: Segment, places: Rows) -> Embeddings:
+        """Return a copy of some rows of a segment."""
+        if self._mapped:
+            return self._plain(segment)[places]
+        out: Embeddings = np.empty((len(places), self._dim), dtype="<f4")
+        path = self.path(segment.shard)
+        with disk_faults(self._folder, "Reading"), path.open("rb", buffering=0) as file:
+            for row, place in zip(out, places.tolist(), strict=True):
+                file.seek(segment.offset + place * self._row_bytes)
+                if file.readinto(row.data) != self._row_bytes:
+                    raise self._cut(segment.shard)
+        return out
 
     def _plain(self, segment: Segment) -> Embeddings:
         """Return the rows of a segment as a plain array: to take rows out of a memmap costs a multiple."""

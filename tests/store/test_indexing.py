@@ -70,6 +70,17 @@ def test_the_certificate_holds_the_truth_within_its_interval(path: Path) -> None
         assert not certificate.exact
 
 
+@pytest.mark.parametrize("k", [10, 100])
+def test_a_query_is_answered_alike_alone_and_among_others(path: Path, k: int) -> None:
+    queries = np.vstack([clustered(40, seed=6), np.random.default_rng(7).standard_normal((40, DIM))])
+    with Store.open(path) as store:
+        together, rows = store.search(queries.astype(np.float32), k)
+        for place, query in enumerate(queries.astype(np.float32)):
+            similarities, alone = store.search(query[np.newaxis], k)
+            np.testing.assert_array_equal(rows[place], alone[0])
+            np.testing.assert_array_equal(together[place], similarities[0])
+
+
 @pytest.mark.parametrize("k", [1, 10, 100])
 def test_an_approximate_answer_shows_true_similarities_in_order(path: Path, k: int) -> None:
     queries = clustered(20, seed=5)

@@ -89,7 +89,7 @@ def search_one(index: Any, query: Embeddings, fetch: int, parameters: Any) -> tu
 def settled(scan: _Scan, k: int, available: int, error: float) -> Rows:
     """Fetch more and more until what was not fetched cannot be among the k nearest."""
     doubt = 2 * error + ROUNDING
-    fetch = min(k + _MARGIN if error < 1e-3 else 4 * k + 16 * _MARGIN, available)
+    fetch = min(k + _MARGIN if error < 1e-3 else 4 * k + 64 * _MARGIN, available)
     while fetch:
         similarities, rows = scan(fetch)
         floor = similarities[min(k, fetch) - 1] - doubt
