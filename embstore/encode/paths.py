@@ -30,7 +30,7 @@ _VERSION = 1
 # What a path must gain to be taken, and what another budget must: less is noise.
 _WORTH = 1.1
 _ROUNDS = 3
-_BUDGETS = {"cpu": (512, 1536, 4096), "cuda": (16384, 32768, 65536)}
+_BUDGETS = {"cpu": (1536, 4096, 8192), "cuda": (16384, 32768, 65536)}
 # Largest distance of two embeddings of unit length that are equal but for the order of float32 sums.
 _ROUNDING = 2e-5
 _PROBES = ([101, 7, 8, 9, 102], [101, 5, 102], [3], [101, 7, 8, 9, 102])
