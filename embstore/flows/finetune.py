@@ -102,11 +102,13 @@ def finetune_model(
     """
     folder = Path(output)
     chosen = options or FinetuneOptions()
-    _prepare(folder, overwrite=overwrite)
     with Store.open(store, home=home) as opened:
         records = training_split(opened, train)
         validation = validation_split(opened, but=[train])
-        found = _finetuned(opened, records, validation, folder, chosen, progress, on_epoch)
+        source = model_source(opened)
+        # After what may be refused, so that a refusal leaves no folder.
+        _prepare(folder, overwrite=overwrite)
+        found = _finetuned(source, records, validation, folder, chosen, progress, on_epoch)
         report = FinetuneReport(
             store=str(opened.path),
             model=str(folder),
@@ -134,7 +136,8 @@ def finetuned_outcome(
     """Fine-tune the store's encoder on a task and let it answer; the model is not kept."""
     with tempfile.TemporaryDirectory(prefix="embstore-finetune-") as folder:
         begun = time.perf_counter()
-        found = _finetuned(store, task.train, task.validation, Path(folder), options, progress, on_epoch)
+        source = model_source(store)
+        found = _finetuned(source, task.train, task.validation, Path(folder), options, progress, on_epoch)
         fitted = time.perf_counter() - begun
     begun = time.perf_counter()
     probabilities = found.classifier.probabilities(task.evaluated.texts)
@@ -170,7 +173,7 @@ def model_source(store: Store) -> ModelSource:
 
 
 def _finetuned(
-    store: Store,
+    source: ModelSource,
     train: LabelledSplit,
     validation: LabelledSplit | None,
     folder: Path,
@@ -179,7 +182,7 @@ def _finetuned(
     on_epoch: OnEpoch | None,
 ) -> Finetuned:
     return finetune(
-        model_source(store),
+        source,
         train.texts,
         train.labels,
         folder,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,14 @@ from embstore.learn.classifier_model import FinetunedClassifier
 EPOCHS, BEST = "epochs.json", "best.safetensors"
 
 Progress = Callable[[int, int | None], None]
+
+
+@contextmanager
+def replaced(target: Path) -> Iterator[Path]:
+    """Give the name to write to; it takes the target's place when all is written, so a stop costs nothing."""
+    unfinished = target.with_name(f"{target.name}.unfinished")
+    yield unfinished
+    unfinished.replace(target)
 
 
 @dataclass(frozen=True)
@@ -74,12 +83,11 @@ class EpochWatcher(TrainerCallback):
         self.losses.clear()
         score = EpochScore(len(self.epochs) + 1, round(loss, 4), accuracy, round(begun - self._begun, 2))
         if all(accuracy is None or accuracy > (one.accuracy or 0.0) for one in self.epochs):
-            # Under another name first: a stop while the best is written must not cost the best before it.
-            unfinished = self._folder / f"{BEST}.unfinished"
-            save_file(self._classifier.model.state_dict(), unfinished)
-            unfinished.replace(self._folder / BEST)
+            with replaced(self._folder / BEST) as unfinished:
+                save_file(self._classifier.model.state_dict(), unfinished)
         self.epochs.append(score)
-        (self._folder / EPOCHS).write_text(json.dumps([asdict(one) for one in self.epochs]))
+        with replaced(self._folder / EPOCHS) as unfinished:
+            unfinished.write_text(json.dumps([asdict(one) for one in self.epochs]), encoding="utf-8")
         if self._patience is not None and accuracy is not None:
             best = max(self.epochs, key=lambda one: one.accuracy or 0.0)
             control.should_training_stop = score.epoch - best.epoch >= self._patience

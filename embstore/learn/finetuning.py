@@ -21,7 +21,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from embstore.errors import DiskFailure, Interrupted, InvalidData, InvalidInput
 from embstore.learn.classifier_model import FinetunedClassifier, ModelSource, quiet
-from embstore.learn.epochs import BEST, EpochScore, EpochWatcher, Progress
+from embstore.learn.epochs import BEST, EpochScore, EpochWatcher, Progress, replaced
 from embstore.learn.parity import LEAST_COSINE, gradient_cosine
 from embstore.learn.pieces import PiecewiseTrainer, collate
 
@@ -247,7 +247,8 @@ def _resumable(folder: Path, plan: dict[str, Any]) -> str | None:
     if checkpoint is None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        noted.write_text(json.dumps(plan), encoding="utf-8")
+        with replaced(noted) as unfinished:
+            unfinished.write_text(json.dumps(plan), encoding="utf-8")
     else:
         logger.info("Going on from %s", checkpoint)
     return checkpoint

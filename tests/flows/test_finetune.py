@@ -69,6 +69,7 @@ def test_what_cannot_be_fine_tuned_is_refused(store: str, tmp_path: Path, tiny_b
     build(tmp_path, tiny_bert, [{**row, "label": "only", "split": "train"} for row in rows(8)], "single")
     with pytest.raises(InvalidData, match="one label only"):
         embstore.finetune_model(tmp_path / "model", "single", options=FAST)
+    assert not (tmp_path / "model").exists()
 
 
 def test_the_command_prints_each_epoch(

@@ -17,6 +17,7 @@ import torch
 from embstore.encode.load import load_encoder
 from embstore.errors import InvalidData, InvalidInput, InvalidModel
 from embstore.learn.classifier_model import FinetunedClassifier, ModelSource, TextClassifier
+from embstore.learn.epochs import replaced
 from embstore.learn.finetuning import CHECKPOINTS, FinetuneOptions, _class_weights, finetune
 from embstore.learn.parity import gradient_cosine
 from embstore.learn.pieces import pieces
@@ -180,6 +181,14 @@ def test_a_killed_run_goes_on_after_its_last_epoch_with_the_same_result(
     np.testing.assert_allclose(
         resumed.classifier.probabilities(texts), whole.classifier.probabilities(texts), atol=1e-5
     )
+
+
+def test_a_write_that_is_cut_short_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "epochs.json").write_text("[]")
+    writing = replaced(tmp_path / "epochs.json")
+    writing.__enter__().write_text("[{")
+    assert not writing.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert (tmp_path / "epochs.json").read_text() == "[]"
 
 
 def test_what_another_plan_left_is_not_gone_on_with(source: ModelSource, tmp_path: Path) -> None:
