@@ -24,21 +24,13 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# `make bench BENCHMARKS="encode search"` measures these alone.
 bench: $(INSTALLED)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
-	$(BIN)/python benchmarks/known_answers.py
-	$(BIN)/python benchmarks/encode.py
-	$(BIN)/python benchmarks/build.py
-	$(BIN)/python benchmarks/resume.py
-	$(BIN)/python benchmarks/cold.py
-	$(BIN)/python benchmarks/search.py
-	$(BIN)/python benchmarks/finetune.py
-	$(BIN)/python benchmarks/projection.py
-	$(BIN)/python benchmarks/audit.py
-	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/run.py $(BENCHMARKS)
 
 clean:
-	rm -rf $(VENV) indices/sample build *.egg-info cli/*.egg-info
+	rm -rf $(VENV) .venv-* indices/sample build *.egg-info cli/*.egg-info
 
 # Tested versions are pinned: an unpinned torch would bring gigabytes of GPU packages.
 $(INSTALLED): pyproject.toml constraints.txt

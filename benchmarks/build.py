@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import embstore
-from common import machine, reference
+from common import reference, table
 
 DIM = 384
 
@@ -36,10 +36,8 @@ def main() -> None:
     if arguments.child:
         build_with_stub(*map(Path, arguments.child))
         return
-    print(machine())
-    if not arguments.only_memory:
-        measure_time()
-    measure_memory(arguments.rows)
+    rows = [] if arguments.only_memory else [measure_time()]
+    print(table(["what", "figure"], [*rows, *measure_memory(arguments.rows)]))
 
 
 @dataclass
@@ -66,7 +64,7 @@ class TimedEncoder:
             self.seconds += time.perf_counter() - begun
 
 
-def measure_time() -> None:
+def measure_time() -> tuple[str, str]:
     """Build the emotion store and tell the encoder's seconds from the others."""
     encoder = TimedEncoder(embstore.load_encoder())
     with tempfile.TemporaryDirectory() as folder:
@@ -74,12 +72,13 @@ def measure_time() -> None:
         report = embstore.build_store(reference("emotion"), Path(folder) / "emotion", encoder=encoder)
         seconds = time.perf_counter() - begun
     outside = seconds - encoder.seconds
-    print(f"emotion, {report.records} records: encoder {encoder.seconds:.1f} s, all else {outside:.2f} s")
-    print(f"all else is {100 * outside / encoder.seconds:.2f} % of the encoder's time")
+    share = 100 * outside / encoder.seconds
+    what = f"emotion, {report.records:,} records: all of the build outside the encoder"
+    return what, f"{outside:.2f} s beside {encoder.seconds:.1f} s, {share:.1f} %"
 
 
-def measure_memory(rows: int) -> None:
-    """Build a store of many short texts with a stub in a child process; print its peak memory."""
+def measure_memory(rows: int) -> list[tuple[str, str]]:
+    """Build a store of many short texts with a stub in a child process; return its peak memory."""
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "large.csv"
         write_table(table, rows)
@@ -90,9 +89,12 @@ def measure_memory(rows: int) -> None:
         seconds = time.perf_counter() - begun
         peak = int(done.stdout.split()[-1])
         index = sum(path.stat().st_size for path in (store / "index").iterdir())
-    print(f"{rows:,} rows of {DIM}, stub encoder: {seconds:.0f} s, {rows / seconds:,.0f} records/s")
-    beyond = (peak - index) / 1e9
-    print(f"peak {peak / 1e9:.2f} GB, index {index / 1e9:.2f} GB, beyond the index {beyond:.2f} GB")
+    sizes = f"{peak / 1e9:.2f} GB; index {index / 1e9:.2f} GB"
+    return [
+        (f"{rows:,} rows of {DIM}, stub encoder: peak memory", sizes),
+        ("the same: beyond the index", f"{(peak - index) / 1e9:.2f} GB"),
+        ("the same: speed", f"{rows / seconds:,.0f} records/s, {seconds:.0f} s"),
+    ]
 
 
 class StubEncoder:

@@ -1,8 +1,9 @@
 """Cold start: whole commands in fresh processes beside a script that uses sentence-transformers.
 
-The emotion store is taken from ``--home`` or built; the peer's embeddings are computed once and saved, so
-that only the query is timed. The encoder is exported before the first round. Also prints the warm time of
-one short text through the Python API.
+The peer loads saved embeddings, encodes the query with sentence-transformers and searches with faiss. The
+emotion store is taken from `--home` or built; the peer's embeddings are computed once and saved, so that only
+the query is timed. The encoder is exported before the first round. Warm is one short text through the Python
+API once everything is loaded.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from pathlib import Path
 import numpy as np
 
 import embstore
-from common import interleaved, machine, ratio, reference
+from common import RATIOS, interleaved, reference, spread, table, times_as_fast
 from embstore.encode.model_files import find_model
 from embstore.encode.onnx_export import export_encoder
 
 TEXT = "i feel so lonely"
+OURS = ("neighbors", "classify")
+PEER_NAME = "a script with sentence-transformers"
 PEER = """
 import sys, faiss, numpy as np
 from sentence_transformers import SentenceTransformer
@@ -55,19 +58,16 @@ def main() -> None:
             {
                 "neighbors": lambda: run(["-m", "embstore_cli", "neighbors", TEXT, *where]),
                 "classify": lambda: run(["-m", "embstore_cli", "classify", TEXT, *where]),
-                "sentence-transformers": lambda: run(["-c", PEER, model, str(saved), TEXT]),
+                PEER_NAME: lambda: run(["-c", PEER, model, str(saved), TEXT]),
                 "--help": lambda: run(["-m", "embstore_cli", "--help"]),
             },
             arguments.rounds,
         )
-        print(machine())
-        for name, taken in seconds.items():
-            values = sorted(taken)
-            print(f"{name:<24}{statistics.median(values):>8.3f} s   ({values[0]:.3f} to {values[-1]:.3f})")
-        for name in ("neighbors", "classify"):
-            median, least, most = ratio(seconds[name], seconds["sentence-transformers"])
-            print(f"{name} takes {median:.3f} ({least:.3f} to {most:.3f}) of the peer's time")
-        print(f"warm, Python API: {warm(home):.2f} ms for the neighbors of one short text (median of 200)")
+        rows = [(name, spread(values, ".3f")) for name, values in seconds.items()]
+        print(table(["command", "seconds, median (range); 0.8 wanted"], rows))
+        peer = seconds[PEER_NAME]
+        print(table(RATIOS, [times_as_fast(f"{PEER_NAME}; ours: {one}", peer, seconds[one]) for one in OURS]))
+        print(f"Warm: {warm(home):.2f} ms for the neighbors of one short text (median of 200; 4 wanted).")
 
 
 def prepare(home: Path, folder: Path) -> Path:

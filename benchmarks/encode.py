@@ -1,17 +1,20 @@
-"""Encoding speed beside sentence-transformers and the notebook's loop, in the same run.
+"""Encoding speed beside sentence-transformers and a plain loop, in the same run.
 
-All run the same weights on the same texts, one after the other, round by round. DistilBERT's own weights are
-not needed for its speed: ``--model distilbert`` draws random ones for its real shape. The share of the peak
-counts useful tokens alone: what the layers must compute of them, beside the rate of plain matrix products.
+All run the same weights on the same texts, one after the other, round by round. `auto` is what a long build
+takes after the parity gate. DistilBERT's own weights are not needed for its speed: `--model distilbert` draws
+random ones for its real shape. The plain loop pads every text to the longest of the dataset, so its speed is
+the same for all texts: it is given the first 1,000, and its time is scaled up. The share of the peak counts
+useful tokens alone: what the layers must compute of them in the fastest round, beside the best rate of plain
+matrix products before and after the rounds.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +23,19 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, AutoTokenizer, DistilBertConfig, DistilBertModel
 
 import embstore
-from common import interleaved, machine, ratio, reference, texts_of
+from common import RATIOS, interleaved, note, reference, spread, table, texts_of, times_as_fast
 from embstore.encode.gate import parity
 from embstore.encode.model_files import find_model
+
+Encode = Callable[[list[str]], object]
+DEFAULT = "sentence-transformers, its default (float32)"
+LOOP_TEXTS = 1000
+LOOP = "plain loop, padded to the dataset's longest text"
+WANTED = {
+    ("auto", DEFAULT): 2.7,
+    ("auto", "sentence-transformers in bfloat16"): 1.5,
+    ("auto", LOOP): 10.0,
+}
 
 
 def main() -> None:
@@ -31,65 +44,109 @@ def main() -> None:
     parser.add_argument("--model", choices=["minilm", "distilbert"], default="minilm")
     parser.add_argument("--texts", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--no-loop", action="store_true", help="Leave the notebook's loop out.")
+    parser.add_argument("--no-loop", action="store_true", help="leave the plain loop out")
     arguments = parser.parse_args()
     dataset = texts_of(reference("emotion") / "train.csv")
     texts = dataset[: arguments.texts]
     with tempfile.TemporaryDirectory() as made:
         folder = find_model("all-MiniLM-L6-v2").folder if arguments.model == "minilm" else distilbert(made)
-        compare(folder, dataset, texts, arguments.rounds, loop=not arguments.no_loop)
+        exact = embstore.load_encoder(embstore.EncoderOptions(str(folder), dtype="float32"), device="cpu")
+        auto = embstore.load_encoder(str(folder), device="cpu")
+        peers = peers_of(folder)
+        if not arguments.no_loop:
+            peers[LOOP] = NotebookLoop(folder, max(map(len, exact.token_ids(dataset)))).encode
+        compare(exact, auto, peers, texts, arguments.rounds)
 
 
-def compare(folder: Path, dataset: list[str], texts: list[str], rounds: int, *, loop: bool) -> None:
+def peers_of(folder: Path) -> dict[str, Encode]:
+    """Return the peers that run in this process."""
+    plain = SentenceTransformer(str(folder), device="cpu")
+    low = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.bfloat16})
+    return {
+        DEFAULT: lambda texts: plain.encode(texts, show_progress_bar=False),
+        "sentence-transformers in bfloat16": lambda texts: low.encode(texts, show_progress_bar=False),
+    }
+
+
+def compare(
+    exact: embstore.TorchEncoder,
+    auto: embstore.TorchEncoder,
+    peers: dict[str, Encode],
+    texts: list[str],
+    rounds: int,
+) -> None:
     """Run all of them and print."""
-    exact = embstore.load_encoder(embstore.EncoderOptions(str(folder), dtype="float32"), device="cpu")
-    auto = embstore.load_encoder(str(folder), device="cpu")
     begun = time.perf_counter()
     choice = auto.try_paths(texts)
     tried = time.perf_counter() - begun
     auto.settle(texts, None)
-    peer = SentenceTransformer(str(folder), device="cpu")
-    low = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.bfloat16})
-    runners: dict[str, Callable[[], object]] = {
-        f"embstore, auto: {auto.forward.name}": lambda: auto.encode(texts),
-        "embstore, float32": lambda: exact.encode(texts),
-        "sentence-transformers": lambda: peer.encode(texts, show_progress_bar=False),
-        "the same in bfloat16": lambda: low.encode(texts, show_progress_bar=False),
+    ours = {"auto": auto, "float32": exact}
+    runners = {**{f"embstore, {name}": encoder.encode for name, encoder in ours.items()}, **peers}
+    few = {name: texts[:LOOP_TEXTS] if name == LOOP else texts for name in runners}
+    for name, encode in runners.items():
+        note(f"warming up: {name}")
+        encode(texts[:64])
+    before = peaks()
+    seconds = interleaved({name: partial(encode, few[name]) for name, encode in runners.items()}, rounds)
+    best = {dtype: max(rate, before[dtype]) for dtype, rate in peaks().items()}
+    # Seconds for all texts: those of the loop are scaled up.
+    seconds = {
+        name: [value * len(texts) / len(few[name]) for value in values] for name, values in seconds.items()
     }
-    if loop:
-        notebook = NotebookLoop(folder, max(map(len, exact.token_ids(dataset))))
-        runners["notebook's loop"] = lambda: notebook.encode(texts)
-    peaks = {dtype: [peak(dtype)] for dtype in (torch.float32, torch.bfloat16)}
-    seconds = interleaved(runners, rounds)
-    for dtype, values in peaks.items():
-        values += [peak(dtype) for _ in range(rounds)]
+    print(
+        f"{len(texts):,} emotion texts, {rounds} rounds. `auto` took {tried:.1f} s to choose: {choice.why}.\n"
+    )
+    rates = {name: [len(texts) / value for value in values] for name, values in seconds.items()}
+    print(
+        table(
+            ["", "texts/s, median (range)"], [(name, spread(values, ".0f")) for name, values in rates.items()]
+        )
+    )
+    rows = [
+        times_as_fast(
+            f"{peer}; ours: {path}", seconds[peer], seconds[f"embstore, {path}"], WANTED.get((path, peer))
+        )
+        for path in ours
+        for peer in peers
+    ]
+    print(table(RATIOS, rows))
+    low = torch.bfloat16 if "bfloat16" in auto.forward.name else torch.float32
+    shares = [
+        (name, *share(work(exact, texts), min(seconds[name]), best[dtype]))
+        for name, dtype in (("embstore, auto", low), ("embstore, float32", torch.float32))
+    ]
+    print(table(["", "GFLOP/s of useful tokens", "peak of a matrix product", "share (.66 wanted)"], shares))
+    known = exact.encode(texts).embeddings
+    print(
+        table(
+            ["", "least cosine (.9995 wanted)", "overlap of the 10 nearest (.98 wanted)"],
+            [
+                closeness(
+                    f"`auto`, which is {auto.forward.name}, beside float32",
+                    known,
+                    auto.encode(texts).embeddings,
+                ),
+                closeness("float32 beside sentence-transformers", np.asarray(peers[DEFAULT](texts)), known),
+            ],
+        )
+    )
 
-    print(machine())
-    print(f"{len(texts)} emotion texts, {rounds} rounds; settling took {tried:.1f} s: {choice.why}")
-    print(f"{'':<34}{'texts/s':>10}   median (range)")
-    for name, values in seconds.items():
-        rates = sorted(len(texts) / value for value in values)
-        print(f"{name:<34}{statistics.median(rates):>10.0f}   ({rates[0]:.0f} to {rates[-1]:.0f})")
-    first, second, *others = seconds
-    for ours in (first, second):
-        for name in others:
-            median, least, most = ratio(seconds[name], seconds[ours])
-            print(f"{ours} is {median:.2f} ({least:.2f} to {most:.2f}) times {name}")
-    tell_parity("auto beside float32", exact.encode(texts).embeddings, auto.encode(texts).embeddings)
-    tell_parity("float32 beside the peer", np.asarray(peer.encode(texts)), exact.encode(texts).embeddings)
-    operations = work(exact, texts)
-    for ours, dtype in (
-        (first, torch.bfloat16 if "bfloat16" in first else torch.float32),
-        (second, torch.float32),
-    ):
-        rate, top = operations / min(seconds[ours]) / 1e9, max(peaks[dtype])
-        print(f"{ours}: {rate:.0f} GFLOP/s of useful tokens, {rate / top:.2f} of a peak of {top:.0f}")
 
-
-def tell_parity(name: str, known: np.ndarray, found: np.ndarray) -> None:
-    """Print how close two ways to embed the same texts are."""
+def closeness(name: str, known: np.ndarray, found: np.ndarray) -> tuple[str, str, str]:
+    """Return how close two ways to embed the same texts are."""
     one = parity(known, found)
-    print(f"{name}: least cosine {one.least_cosine:.6f}, overlap at 10 {one.overlap:.4f}")
+    return name, f"{one.least_cosine:.6f}", f"{one.overlap:.4f}"
+
+
+def share(operations: float, seconds: float, peak: float) -> tuple[str, str, str]:
+    """Return the rate of the layers, that of plain matrix products, and the share."""
+    rate = operations / seconds / 1e9
+    return f"{rate:.0f}", f"{peak:.0f}", f"{rate / peak:.2f}"
+
+
+def peaks() -> dict[torch.dtype, float]:
+    """Return the best GFLOP/s of a matrix product in float32 and bfloat16."""
+    return {dtype: max(peak(dtype) for _ in range(3)) for dtype in (torch.float32, torch.bfloat16)}
 
 
 def work(encoder: embstore.TorchEncoder, texts: list[str]) -> float:

@@ -1,14 +1,14 @@
 """Projection of 16,000 emotion texts beside stock UMAP: in fresh processes, in turn, with trustworthiness.
 
 A fresh process is what a command is: stock UMAP spends most of its first fit on compiling the search for
-neighbors. The second fit of the same process is told too.
+neighbors. A second fit in one process is where stock UMAP has compiled its code already. embstore reads the
+store and keeps the projection in that time; the graph is there, as any command before would have left it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from common import machine, ratio, reference
+from common import RATIOS, note, reference, spread, table, times_as_fast
 
 # Neighbors that trustworthiness looks at.
 NEIGHBORS = 15
+COLUMNS = (("first", ".2f"), ("second", ".2f"), ("trust", ".4f"))
 
 
 def main() -> None:
@@ -33,31 +34,30 @@ def main() -> None:
     if arguments.run:
         print(json.dumps(once(arguments.run, arguments.home)))
         return
-    print(machine())
     with tempfile.TemporaryDirectory() as home:
         build(home)
         found: dict[str, list[dict[str, float]]] = {"embstore": [], "stock": []}
         before = process("embstore", home)
-        print(f"first on this machine, where nothing is compiled yet: {before['first']:.2f} s")
+        note(f"first on this machine, where nothing is compiled yet: {before['first']:.2f} s")
         for _ in range(arguments.rounds):
             for name, values in found.items():
                 values.append(process(name, home))
-    for fit in ("first", "second"):
-        seconds = {name: [one[fit] for one in values] for name, values in found.items()}
-        for name, values in seconds.items():
-            print(
-                f"{name:<10}{fit:<8}{statistics.median(values):>8.2f} s  "
-                f"({min(values):.2f} to {max(values):.2f})"
-            )
-        median, least, most = ratio(seconds["stock"], seconds["embstore"])
-        print(f"{fit} fit: embstore is {median:.2f} ({least:.2f} to {most:.2f}) times as fast")
-    for name, values in found.items():
-        trusts = [one["trust"] for one in values]
-        print(
-            f"{name:<10}trustworthiness {statistics.median(trusts):.4f} "
-            f"({min(trusts):.4f} to {max(trusts):.4f})"
+    names = {"embstore": "embstore", "stock": 'stock `umap.UMAP(metric="cosine").fit`'}
+    rows = [
+        (names[name], *(spread([one[what] for one in values], form) for what, form in COLUMNS))
+        for name, values in found.items()
+    ]
+    heads = ["", "first fit of a process, s", "second fit, s", f"trustworthiness ({NEIGHBORS} neighbors)"]
+    print(table(heads, rows))
+    ratios = [
+        times_as_fast(
+            f"stock UMAP, {fit} fit", *([one[fit] for one in found[name]] for name in ("stock", "embstore"))
         )
-    print("same bytes in each process:", len({one["bytes"] for one in found["embstore"]}) == 1)
+        for fit in ("first", "second")
+    ]
+    print(table(RATIOS, ratios))
+    same = len({one["bytes"] for one in found["embstore"]}) == 1
+    print("Every process gave the same bytes." if same else "The processes gave different bytes.")
 
 
 def process(name: str, home: str) -> dict[str, float]:
@@ -77,7 +77,7 @@ def build(home: str) -> None:
     with embstore.Store.open("emotion", home=home) as store:
         begun = time.perf_counter()
         graph_of(store)
-        print(f"graph, made once: {time.perf_counter() - begun:.2f} s")
+        note(f"graph, made once: {time.perf_counter() - begun:.2f} s")
 
 
 def once(name: str, home: str) -> dict[str, float | str]:
