@@ -19,7 +19,7 @@ void main() {
 
 // How far outside of a mark's outline a place is, for each number of marks.js.
 const FRAGMENT = `#version 300 es
-precision mediump float;
+precision highp float;
 in vec4 fill;
 flat in int shape;
 uniform float size;
@@ -62,22 +62,21 @@ const linked = (gl) => {
   gl.attachShader(program, compiled(gl, gl.VERTEX_SHADER, VERTEX));
   gl.attachShader(program, compiled(gl, gl.FRAGMENT_SHADER, FRAGMENT));
   gl.linkProgram(program);
-  if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
-    throw new Error(`The points cannot be drawn: ${gl.getProgramInfoLog(program)}`);
-  }
-  return program;
+  return gl.getProgramParameter(program, gl.LINK_STATUS) ? program : null;
 };
 
 export class Points {
   constructor(canvas, redraw) {
     this.canvas = canvas;
     this.gl = canvas.getContext("webgl2", { antialias: false, premultipliedAlpha: true });
-    if (!this.gl) return;
-    this.start();
+    if (!this.gl || !this.start()) {
+      this.gl = null;
+      return;
+    }
     // A laptop that sleeps takes the context away and gives an empty one back.
     canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
     canvas.addEventListener("webglcontextrestored", () => {
-      this.start();
+      if (!this.start()) return;
       if (this.places) this.put(this.places);
       if (this.painted) this.paint(this.painted, this.shown);
       redraw();
@@ -86,9 +85,11 @@ export class Points {
 
   get works() { return Boolean(this.gl); }
 
+  // Tells whether the driver takes the shaders.
   start() {
     const { gl } = this;
     this.program = linked(gl);
+    if (!this.program) return false;
     this.buffers = { places: gl.createBuffer(), looks: gl.createBuffer(), order: gl.createBuffer() };
     gl.useProgram(this.program);
     gl.enable(gl.BLEND);
@@ -96,6 +97,7 @@ export class Points {
     this.uniforms = Object.fromEntries(["center", "scale", "size", "opacity", "gray"].map((name) => [
       name, gl.getUniformLocation(this.program, name),
     ]));
+    return true;
   }
 
   // Places: x and y of each point, one after the other.
