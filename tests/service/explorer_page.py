@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,7 +54,10 @@ class Explorer:
     def __init__(
         self, browser: Any, address: str, width: int = 1280, height: int = 800, **options: Any
     ) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        # With less motion the map is where it goes at once.
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, reduced_motion="reduce", **options
+        )
         self.context.add_init_script(
             "window.refused = []; addEventListener('securitypolicyviolation',"
             " (event) => refused.push(`${event.violatedDirective} ${event.blockedURI}`))"
@@ -118,7 +122,14 @@ class Explorer:
         self.page.fill("#text", text)
         self.page.press("#text", "Enter")
         self.page.wait_for_selector("#near .neighbors, #near .muted")
-        self.page.wait_for_function("!document.querySelector('.head[aria-busy]')")
+        self.until("!document.querySelector('.head[aria-busy]')")
+
+    def until(self, expression: str) -> None:
+        """Wait until an expression of the page is true; playwright's own way is what the policy forbids."""
+        deadline = time.monotonic() + 60
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < deadline, f"It did not come true: {expression}"
+            self.page.wait_for_timeout(30)
 
     def count(self, selector: str) -> int:
         """Return how many elements match."""

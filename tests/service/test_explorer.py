@@ -131,9 +131,7 @@ def test_a_filter_holds_for_the_map_and_for_the_search(explorer: Explorer) -> No
     wanted = sum(one["label"] == "joy" and one["split"] == "train" for one in records())
     page.select_option("#filter-label", "joy")
     page.select_option("#filter-split", "train")
-    page.wait_for_function(
-        "document.querySelector('#near h3')?.textContent.includes('label joy, split train')"
-    )
+    explorer.until("document.querySelector('#near h3')?.textContent.includes('label joy, split train')")
     assert page.locator("#shown").inner_text() == f"{wanted} of {N} records"
     assert explorer.of_map("map.shownCount") == wanted
     assert set(page.locator("#near .neighbor .name").all_inner_texts()) == {"joy · train"}
@@ -164,7 +162,7 @@ def test_a_click_opens_a_record_with_neighbors_and_label_error(explorer: Explore
     assert wanted in facts
     assert known["source"] in facts
     assert record.locator("p.quoted").inner_text() == known["text"]
-    explorer.page.wait_for_function(
+    explorer.until(
         "document.getElementById('score')?.textContent.includes('of its label')"
         " || document.getElementById('score')?.textContent.includes('not judged')"
     )
@@ -176,7 +174,7 @@ def test_a_neighbor_opens_in_place_and_close_gives_the_focus_back(explorer: Expl
     page.locator("#near .neighbor").first.press("Enter")
     first = page.locator("#record code").inner_text()
     page.locator("#record .neighbor").first.press("Enter")
-    page.wait_for_function("(id) => document.querySelector('#record code')?.textContent !== id", arg=first)
+    explorer.until(f"document.querySelector('#record code')?.textContent !== {first!r}")
     assert page.evaluate("document.activeElement.textContent") == "Record"
     page.locator("#record button", has_text="Close").press("Enter")
     assert page.locator("#record").is_hidden()

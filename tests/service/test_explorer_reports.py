@@ -169,14 +169,14 @@ def test_the_key_is_asked_for_once_and_kept_for_the_tab(browser: Any, guarded: s
     page.wait_for_selector("#key-dialog[open]")
     page.keyboard.type("not the key that it knows")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('key-why').textContent.includes('does not know')")
+    explorer.until("document.getElementById('key-why').textContent.includes('does not know')")
     page.fill("#key", KEY)
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('store').textContent === 'guarded'")
+    explorer.until("document.getElementById('store').textContent === 'guarded'")
     assert page.locator("#key-dialog[open]").count() == 0
     assert page.evaluate("JSON.stringify([localStorage, location.href])").count(KEY) == 0
     page.reload()
-    page.wait_for_function("document.getElementById('store').textContent === 'guarded'")
+    explorer.until("document.getElementById('store').textContent === 'guarded'")
     assert page.locator("#key-dialog[open]").count() == 0
     explorer.close()
 
@@ -188,7 +188,7 @@ def test_a_head_that_is_missing_is_a_line_to_paste(browser: Any, guarded: str) -
     page.wait_for_selector("#key-dialog[open]")
     page.fill("#key", KEY)
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('store').textContent === 'guarded'")
+    explorer.until("document.getElementById('store').textContent === 'guarded'")
     explorer.type("i feel happy")
     assert page.locator(".head[data-head=knn] .bars li").count() == 3
     assert (

@@ -1,7 +1,7 @@
 // The tab of the audit: its suspects, to step through with the keyboard.
 
 import { report } from "./api.js";
-import { element, make, say } from "./elements.js";
+import { element, facts, make, say } from "./elements.js";
 import { mark } from "./marks.js";
 import { neighborList } from "./neighbors.js";
 import { loading, notice } from "./notices.js";
@@ -11,23 +11,23 @@ import { count, named, percent, records, shortened } from "./words.js";
 const STEPS = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 };
 const TYPING = "input, textarea, select, dialog";
 
-const groups = (n) => `${count(n)} ${n === 1 ? "group" : "groups"}`;
+const findings = ({ conflicts, duplicates, leakage, outliers, truncated }) => facts([
+  ["same text, other labels", `${count(conflicts.groups)} groups`],
+  ["texts that stand twice", `${count(duplicates.groups)} groups`],
+  ...leakage.map((one) => [`${one.split} in ${one.stands_in}`, `${count(one.exact)} of ${count(one.records)} texts, ${count(one.near)} more nearly so`]),
+  ["far from all others", records(outliers.records)],
+  ["longer than the encoder reads", records(truncated)],
+]);
 
-const summary = ({ label_errors: errors, ...audit }, store) => make("article", { class: "card lead" },
-  make("p", { class: "muted" }, "Which labels are wrong?"),
-  make("h2", {}, errors.estimate === null ? "Labels were not judged" : `About ${count(errors.estimate)} labels look wrong`),
-  make("p", {}, errors.estimate === null ? "That takes two labels of two records each."
-    : `That is ${percent(errors.share)} of the ${count(errors.judged)} that were judged.`),
-  errors.note ? make("p", { class: "flag" }, errors.note) : null,
-  make("p", { class: "muted" }, [
-    `${groups(audit.conflicts.groups)} of the same or nearly the same text with several labels`,
-    `${groups(audit.duplicates.groups)} of texts that stand twice`,
-    ...audit.leakage.filter((one) => one.exact || one.near).map((one) => `${count(one.exact)} of ${count(one.records)} ${one.split} texts stand in ${one.stands_in}, ${count(one.near)} more nearly so`),
-    `${records(audit.outliers.records)} far from all others`,
-    `${count(audit.truncated)} longer than the encoder reads`,
-  ].join("; ")),
-  make("p", { class: "muted" }, "To correct labels, write them to a file and hand it back:"),
-  make("pre", { class: "paste", tabindex: 0 }, `embstore audit -s ${store} --output review.csv\nembstore relabel review.csv -s ${store}`));
+const summary = ({ label_errors: errors, ...audit }, store) => make("article", { class: "card lead overview" },
+  make("div", {}, make("p", { class: "muted" }, "Which labels are wrong?"),
+    make("h2", {}, errors.estimate === null ? "Labels were not judged" : `About ${count(errors.estimate)} labels look wrong`),
+    make("p", {}, errors.estimate === null ? "That takes two labels of two records each."
+      : `That is ${percent(errors.share)} of the ${count(errors.judged)} that were judged.`),
+    errors.note ? make("p", { class: "flag" }, errors.note) : null),
+  make("div", {}, findings(audit),
+    make("p", { class: "muted small" }, "To correct labels, write them to a file, fill in new_label, and hand it back:"),
+    make("pre", { class: "paste", tabindex: 0 }, `embstore audit -s ${store} --output review.csv\nembstore relabel review.csv -s ${store}`)));
 
 const chance = (title, label, probability, look, kind) => {
   const filled = make("span", { class: `filled ${kind}` });

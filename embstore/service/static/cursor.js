@@ -1,5 +1,7 @@
 // The map by keyboard: arrows go from point to point, so that each can be reached without a pointer.
 
+import { land } from "./flight.js";
+
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const SHIFT = 60;
 // Nearer points than this are passed over: a step should be seen. Zooming in makes all of them reachable.
@@ -46,6 +48,7 @@ export const listenToKeys = (surface, map) => {
     const direction = STEPS[event.key];
     if (!direction && !keys[event.key]) return;
     event.preventDefault();
+    land();
     if (direction && event.shiftKey) {
       map.view.move(-SHIFT * direction[0], -SHIFT * direction[1]);
       map.redraw();

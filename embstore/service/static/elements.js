@@ -7,7 +7,7 @@ const filled = (node, properties, children) => {
     if (name === "on") for (const [event, react] of Object.entries(value)) node.addEventListener(event, react);
     else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return node;
 };
 

@@ -1,5 +1,7 @@
 // Drag, wheel, pinch and click on the map, turned into moves of the view.
 
+import { land } from "./flight.js";
+
 const STILL = 5;
 const LINE = 16;
 
@@ -18,6 +20,7 @@ export const listen = (surface, map) => {
 
   surface.addEventListener("pointerdown", (event) => {
     if (event.button) return;
+    land();
     surface.setPointerCapture(event.pointerId);
     held.set(event.pointerId, at(event));
     if (held.size === 1) moved = 0;
@@ -51,6 +54,7 @@ export const listen = (surface, map) => {
 
   surface.addEventListener("wheel", (event) => {
     event.preventDefault();
+    land();
     const turned = event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? LINE : 1);
     map.view.zoomAt(...at(event), Math.exp(-Math.max(-200, Math.min(200, turned)) / 400));
     map.point(null);

@@ -2,6 +2,7 @@
 
 import { listenToKeys } from "./cursor.js";
 import { element, say } from "./elements.js";
+import { fly } from "./flight.js";
 import { listen } from "./gestures.js";
 import { Overlay } from "./overlay.js";
 import { Points } from "./points.js";
@@ -72,7 +73,7 @@ export class RecordMap {
     // At most once a frame, however fast the pointer is.
     this.asked = requestAnimationFrame(() => {
       this.asked = 0;
-      if (this.points.works) this.points.draw(this.view, this.size);
+      if (this.points.works) this.points.draw(this.view, this.size, this.overlay.joins);
       this.overlay.draw(this.view);
       this.surface.dataset.ready = "yes";
     });
@@ -115,7 +116,8 @@ export class RecordMap {
 
   // Where the keyboard goes.
   goTo(i) {
-    this.view.reveal(...this.placeOf(i));
+    // At once: the next step starts from there.
+    if (!this.view.sees(...this.placeOf(i))) [this.view.x, this.view.y] = this.placeOf(i);
     this.mark(i);
     say(`${named(this.columns.labels[i])}: ${shortened(this.columns.texts[i], 300)}`);
   }
@@ -138,9 +140,21 @@ export class RecordMap {
 
   // Lines from a record, or from where a text belongs, to its neighbors.
   join(kind, from, ids) {
-    const to = ids.map((id) => this.places?.get(id)).filter((i) => i !== undefined);
-    this.overlay.put(kind, from, from ? to.map((i) => this.placeOf(i)) : []);
+    const to = ids.map((id) => this.places.get(id)).filter((i) => i !== undefined);
+    this.overlay.put(kind, from, to.map((i) => ({ place: this.placeOf(i), color: this.coloring.ofLabel(this.columns.labels[i]).color })));
     this.redraw();
+  }
+
+  // Looks at a text and its neighbors.
+  frame(from, ids) {
+    const to = ids.map((id) => this.places.get(id)).filter((i) => i !== undefined);
+    fly(this, this.view.framing([from, ...to.map((i) => this.placeOf(i))]));
+  }
+
+  // Brings a record that is out of sight to the middle.
+  reveal(i) {
+    const [x, y] = this.placeOf(i);
+    if (!this.view.sees(x, y)) fly(this, { x, y, scale: this.view.scale });
   }
 
   part(kind) {

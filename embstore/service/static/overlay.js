@@ -1,8 +1,10 @@
-// What lies over the points: lines to neighbors, rings around them, and the place of a typed text.
+// What lies over the points: lines to neighbors, the neighbors themselves, and the place of a typed text.
 
 import { draw } from "./elements.js";
 
-const STAR = "M0-9L2.2-2.9 8.6-2.8 3.5 1.1 5.3 7.3 0 3.6-5.3 7.3-3.5 1.1-8.6-2.8-2.2-2.9z";
+const STAR = "M0-12L2.9-3.9 11.5-3.7 4.7 1.5 7.1 9.7 0 4.8-7.1 9.7-4.7 1.5-11.5-3.7-2.9-3.9z";
+// The cursor above all, the record above the text.
+const ORDER = ["query", "record", "cursor"];
 
 export class Overlay {
   constructor(svg) {
@@ -11,15 +13,25 @@ export class Overlay {
     this.kinds = new Map();
   }
 
-  // A kind is what lines start from: "query" or "record". From and to are places of the projection.
+  // Whether something is joined, so that the other points may step back.
+  get joins() { return this.kinds.has("query") || this.kinds.has("record"); }
+
+  // A kind is what lines start from: "query" or "record". From is a place of the projection; to are places with
+  // the looks of their labels.
   put(kind, from, to) {
-    const lines = to.map((place) => this.piece("line", { class: `line ${kind}` }, from, place));
-    const rings = to.map((place) => this.piece("circle", { class: `ring ${kind}`, r: 6 }, place));
-    const heart = from && (kind === "query"
-      ? this.piece("path", { class: "star", d: STAR }, from)
-      : this.piece("circle", { class: "ring chosen", r: 9 }, from));
-    this.kinds.set(kind, [...lines, ...rings, ...(heart ? [heart] : [])]);
+    const lines = to.map(({ place }) => this.piece("line", { class: `line ${kind}` }, from, place));
+    // A pale edge keeps a line apart from the points that it crosses.
+    const casings = to.map(({ place }) => this.piece("line", { class: "casing" }, from, place));
+    const near = to.map(({ place, color }) => this.piece("circle", { class: `near-point${color === "#000000" ? " black" : ""}`, r: 5.5, fill: color }, place));
+    this.kinds.set(kind, [...casings, ...lines, ...near, ...this.start(kind, from)]);
     this.arrange();
+  }
+
+  start(kind, from) {
+    if (kind === "record") return [this.piece("circle", { class: "ring chosen", r: 10 }, from)];
+    const words = this.piece("text", { class: "yours", dx: 16, dy: 5 }, from);
+    words.node.textContent = "your text";
+    return [this.piece("path", { class: "star", d: STAR }, from), words];
   }
 
   point(place) {
@@ -37,8 +49,7 @@ export class Overlay {
   }
 
   arrange() {
-    // The cursor above all, the record above the text.
-    this.placed = ["query", "record", "cursor"].flatMap((kind) => this.kinds.get(kind) ?? []);
+    this.placed = ORDER.flatMap((kind) => this.kinds.get(kind) ?? []);
     this.svg.replaceChildren(...this.placed.map((one) => one.node));
   }
 
@@ -47,11 +58,8 @@ export class Overlay {
       const [[x, y], end] = places.map((place) => view.pixel(...place));
       if (tag === "line") {
         for (const [name, value] of [["x1", x], ["y1", y], ["x2", end[0]], ["y2", end[1]]]) node.setAttribute(name, value);
-      } else if (tag === "path") {
-        node.setAttribute("transform", `translate(${x} ${y})`);
       } else {
-        node.setAttribute("cx", x);
-        node.setAttribute("cy", y);
+        node.setAttribute("transform", `translate(${x} ${y})`);
       }
     }
   }

@@ -5,6 +5,7 @@ import { Suspects } from "./audit.js";
 import { Coloring, plainLook, TITLES } from "./colors.js";
 import { showCompare } from "./compare.js";
 import { element, make, say } from "./elements.js";
+import { fly, land } from "./flight.js";
 import { showLegend } from "./legend.js";
 import { RecordMap } from "./map.js";
 import { loading, notice } from "./notices.js";
@@ -21,7 +22,7 @@ const shown = {
   open: (id) => {
     if (currentTab() !== "map") showTab("map", true);
     const place = map.places?.get(id);
-    if (place !== undefined && map.view.reveal(...map.placeOf(place))) map.redraw();
+    if (place !== undefined) map.reveal(place);
     record.open(id);
   },
 };
@@ -33,7 +34,7 @@ const suspects = new Suspects(shown);
 const tell = (...content) => element("map-notice").replaceChildren(...content);
 
 const told = () => {
-  element("shown").value = map.shownCount === map.n ? "" : `${count(map.shownCount)} of ${records(map.n)}`;
+  element("shown").value = map.shownCount === map.n ? records(map.n) : `${count(map.shownCount)} of ${records(map.n)}`;
   showLegend(map, choose);
 };
 
@@ -94,12 +95,13 @@ element("color").addEventListener("change", () => {
 element("filter-label").addEventListener("change", filter);
 element("filter-split").addEventListener("change", filter);
 const zoom = (factor) => () => {
+  land();
   map.view.zoomAt(map.view.width / 2, map.view.height / 2, factor);
   map.redraw();
 };
 element("zoom-in").addEventListener("click", zoom(1.5));
 element("zoom-out").addEventListener("click", zoom(1 / 1.5));
-element("zoom-all").addEventListener("click", () => { map.view.all(); map.redraw(); });
+element("zoom-all").addEventListener("click", () => fly(map, map.view.wholeView()));
 map.onOpen = shown.open;
 map.onLetGo = () => { if (record.id !== null) record.close(); };
 onDarkness(() => map.paint());

@@ -48,6 +48,7 @@ void main() {
 }`;
 
 const OPACITY = 0.75;
+const BEHIND = 0.3;
 const FADED = 0.1;
 
 const compiled = (gl, kind, source) => {
@@ -127,7 +128,8 @@ export class Points {
     gl.vertexAttribPointer(attribute, parts, type, false, 0, 0);
   }
 
-  draw(view, size) {
+  // Behind: what lies over the points counts more than they do.
+  draw(view, size, behind) {
     const { gl, canvas, uniforms } = this;
     const density = window.devicePixelRatio || 1;
     const [width, height] = [Math.round(view.width * density), Math.round(view.height * density)];
@@ -140,7 +142,7 @@ export class Points {
     gl.uniform2f(uniforms.scale, 2 * view.scale / view.width, 2 * view.scale / view.height);
     gl.uniform1f(uniforms.size, size * density);
     this.part(0, this.left, FADED, true);
-    this.part(this.left, this.shown.length - this.left, OPACITY, false);
+    this.part(this.left, this.shown.length - this.left, behind ? BEHIND : OPACITY, false);
   }
 
   part(first, n, opacity, gray) {

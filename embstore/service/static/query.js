@@ -41,9 +41,10 @@ export class Query {
   }
 
   // Filters have changed, or the store.
-  again() { if (this.text) this.run(this.text); }
+  again() { if (this.text) this.run(this.text, false); }
 
-  run(text) {
+  // Moved: whether the map may turn to the text.
+  run(text, moved = true) {
     this.asking?.abort();
     this.text = text.trim() && text;
     element("answer").hidden = !this.text;
@@ -57,17 +58,17 @@ export class Query {
     const near = make("article", { class: "card", id: "near" }, make("h3", {}, "Nearest"), make("div", { class: "busy" }));
     const cards = HEADS.map(headCard);
     element("answer").replaceChildren(make("h2", { class: "quoted" }, this.text), make("div", { class: "heads" }, cards), near);
-    this.search(near, signal);
+    this.search(near, signal, moved);
     cards.forEach((card, place) => this.classify(HEADS[place], card, signal));
   }
 
-  async search(card, signal) {
+  async search(card, signal, moved) {
     const { label, split } = this.map.filter;
     const body = { text: this.text, k: NEIGHBORS, ...(label && { label }), ...(split && { split }) };
     try {
       const answer = await ask("v1/search", body, signal);
       this.neighbors = answer.neighbors;
-      const placed = this.place();
+      const placed = this.place(moved);
       const only = [label && `label ${label}`, split && `split ${split}`].filter(Boolean).join(", ");
       card.replaceChildren(
         make("h3", {}, "Nearest ", make("span", { class: "muted" }, [exactness(answer), only && `only ${only}`].filter(Boolean).join(" · "))),
@@ -82,12 +83,16 @@ export class Query {
   }
 
   // Draws the text on the map; tells whether it has a place there.
-  place() {
-    const { map } = this;
+  place(moved) {
+    const { map } = this, ids = this.neighbors.map((one) => one.id);
     const place = map.columns && placeOf(this.neighbors, map.columns, map.places);
-    map.join("query", place || null, this.neighbors.map((one) => one.id));
-    if (place && map.view.reveal(...place)) map.redraw();
-    return Boolean(place);
+    if (!place) {
+      map.part("query");
+      return false;
+    }
+    map.join("query", place, ids);
+    if (moved) map.frame(place, ids);
+    return true;
   }
 
   async classify(head, card, signal) {

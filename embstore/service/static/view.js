@@ -2,6 +2,20 @@
 
 const MARGIN = 24;
 const NEAREST = 400;
+// Around what is framed, in pixels, and how much closer than the whole it is looked at.
+const AROUND = 90;
+const CLOSER = 4;
+
+const boxOf = (places) => {
+  const box = [Infinity, Infinity, -Infinity, -Infinity];
+  for (let i = 0; i < places.length; i += 2) {
+    box[0] = Math.min(box[0], places[i]);
+    box[1] = Math.min(box[1], places[i + 1]);
+    box[2] = Math.max(box[2], places[i]);
+    box[3] = Math.max(box[3], places[i + 1]);
+  }
+  return box;
+};
 
 export class View {
   constructor() {
@@ -16,28 +30,31 @@ export class View {
     this.scale = this.whole * zoom;
   }
 
-  // The box that holds all places, x and y one after the other.
+  // Places: x and y one after the other.
   hold(places) {
-    const box = [Infinity, Infinity, -Infinity, -Infinity];
-    for (let i = 0; i < places.length; i += 2) {
-      box[0] = Math.min(box[0], places[i]);
-      box[1] = Math.min(box[1], places[i + 1]);
-      box[2] = Math.max(box[2], places[i]);
-      box[3] = Math.max(box[3], places[i + 1]);
-    }
-    this.box = box;
+    this.box = boxOf(places);
     this.all();
   }
 
-  all() {
-    const [left, bottom, right, top] = this.box;
-    this.whole = this.fitting();
-    Object.assign(this, { x: (left + right) / 2, y: (bottom + top) / 2, scale: this.whole });
+  // Where to look to see these places well, as x, y and scale.
+  framing(places) {
+    const box = boxOf(places.flat()), margin = Math.min(AROUND, this.width / 5, this.height / 5);
+    const scale = Math.max(this.whole, Math.min(CLOSER * this.whole, this.fitting(box, margin)));
+    return { x: (box[0] + box[2]) / 2, y: (box[1] + box[3]) / 2, scale };
   }
 
-  fitting() {
+  all() {
+    this.whole = this.fitting();
+    Object.assign(this, this.wholeView());
+  }
+
+  wholeView() {
     const [left, bottom, right, top] = this.box;
-    const room = (length, extent) => Math.max(1, length - 2 * MARGIN) / Math.max(1e-6, extent);
+    return { x: (left + right) / 2, y: (bottom + top) / 2, scale: this.whole };
+  }
+
+  fitting([left, bottom, right, top] = this.box, margin = MARGIN) {
+    const room = (length, extent) => Math.max(1, length - 2 * margin) / Math.max(1e-6, extent);
     return Math.min(room(this.width, right - left), room(this.height, top - bottom));
   }
 
@@ -62,11 +79,8 @@ export class View {
     this.scale = scale;
   }
 
-  // Brings a place that is out of sight to the middle.
-  reveal(x, y) {
+  sees(x, y) {
     const [right, down] = this.pixel(x, y);
-    const inside = right > MARGIN && down > MARGIN && right < this.width - MARGIN && down < this.height - MARGIN;
-    if (!inside) Object.assign(this, { x, y });
-    return !inside;
+    return right > MARGIN && down > MARGIN && right < this.width - MARGIN && down < this.height - MARGIN;
   }
 }
