@@ -148,7 +148,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Iterat
     keys.write_text(f"{KEY}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBSTORE_ONNX", "off")
-        store = explored_store(folder, "guarded", tiny_bert, records(30))
+        store = explored_store(folder, "guarded", tiny_bert, records())
     with serving(store, folder / "cache", "--api-key-file", str(keys)) as address:
         yield address
 

@@ -134,7 +134,7 @@ def test_a_filter_holds_for_the_map_and_for_the_search(explorer: Explorer) -> No
     explorer.until("document.querySelector('#near h3')?.textContent.includes('label joy, split train')")
     assert page.locator("#shown").inner_text() == f"{wanted} of {N} records"
     assert explorer.of_map("map.shownCount") == wanted
-    assert set(page.locator("#near .neighbor .name").all_inner_texts()) == {"joy · train"}
+    assert set(page.locator("#near .neighbor .name").all_inner_texts()) == {"joy\n· train"}
     page.select_option("#filter-label", "")
     page.select_option("#filter-split", "")
     assert explorer.of_map("map.shownCount") == N
@@ -163,7 +163,7 @@ def test_a_click_opens_a_record_with_neighbors_and_label_error(explorer: Explore
     assert known["source"] in facts
     assert record.locator("p.quoted").inner_text() == known["text"]
     explorer.until(
-        "document.getElementById('score')?.textContent.includes('of its label')"
+        "document.getElementById('score')?.textContent.includes('for its label')"
         " || document.getElementById('score')?.textContent.includes('not judged')"
     )
 
@@ -200,6 +200,34 @@ def test_drag_and_wheel_move_and_zoom_and_all_shows_all(explorer: Explorer) -> N
     assert explorer.pixel(record) == pytest.approx((x, y), abs=1)
     page.click("#zoom-all")
     assert explorer.of_map("map.view.zoom") == 1
+
+
+def test_two_fingers_zoom_and_a_tap_opens(browser: Any, explored: str) -> None:
+    explorer = Explorer(browser, explored, 390, 844, has_touch=True).open()
+    box = explorer.page.locator("#map").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch = explorer.context.new_cdp_session(explorer.page)
+    for kind, apart in (("touchStart", 20), ("touchMove", 30), ("touchMove", 60), ("touchEnd", 0)):
+        points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points if apart else []})
+    assert explorer.of_map("map.view.zoom") == pytest.approx(3, rel=0.1)
+    assert explorer.page.locator("#record").is_hidden()
+    explorer.page.locator("#zoom-all").click()
+    explorer.page.touchscreen.tap(*explorer.pixel(explorer.alone()))
+    explorer.page.wait_for_selector("#record:not([hidden]) .neighbor")
+    assert explorer.page.locator("#tip").is_visible()
+    explorer.close()
+
+
+def test_what_was_asked_last_stands_first(explorer: Explorer) -> None:
+    explorer.type(TEXT)
+    explorer.page.locator("#near .neighbor").last.click()
+    explorer.page.wait_for_selector("#record:not([hidden])")
+    order = "[...document.querySelector('.panel').children].map((one) => one.id)"
+    assert explorer.page.evaluate(order)[:3] == ["ask", "record", "answer"]
+    assert explorer.page.evaluate("document.querySelector('.panel').scrollTop") == 0
+    explorer.type("a sad cat")
+    assert explorer.page.evaluate(order)[:3] == ["ask", "answer", "record"]
 
 
 def test_a_pointer_over_a_point_shows_its_text(explorer: Explorer) -> None:

@@ -7,9 +7,10 @@ import { count } from "./words.js";
 const UPRIGHT = 8;
 const MOST = 3;
 
-const cell = (n, total, right) => {
+const cell = (n, total, right, few) => {
   const share = total ? n / total : 0;
-  const made = make("td", { class: `${right ? "right" : "wrong"}${share > 0.6 ? " deep" : ""}` }, n ? count(n) : "");
+  // A hundred labels have thousands of zeros: there an empty cell says it better.
+  const made = make("td", { class: `${right ? "right" : "wrong"}${share > 0.6 ? " deep" : ""}` }, n || few ? count(n) : "");
   made.style.setProperty("--share", share.toFixed(3));
   return made;
 };
@@ -19,7 +20,7 @@ export const confusionTable = ({ confusion, title }, labels) => make("table", { 
   make("thead", {}, make("tr", {}, make("td", {}), labels.map((label) => make("th", { scope: "col" }, make("span", {}, label))))),
   make("tbody", {}, confusion.map((row, i) => {
     const total = row.reduce((sum, n) => sum + n, 0);
-    return make("tr", {}, make("th", { scope: "row" }, labels[i]), row.map((n, j) => cell(n, total, i === j)));
+    return make("tr", {}, make("th", { scope: "row" }, labels[i]), row.map((n, j) => cell(n, total, i === j, labels.length <= UPRIGHT)));
   })));
 
 // The mistakes that are made most often.

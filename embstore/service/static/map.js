@@ -106,7 +106,10 @@ export class RecordMap {
 
   pick(right, down, reach) {
     const found = this.nearest(right, down, reach);
-    if (found !== null) this.open(found);
+    if (found === null) return;
+    // A finger does not hover: it sees the text now.
+    this.mark(found);
+    this.open(found);
   }
 
   // What a pointer is over.
@@ -140,15 +143,17 @@ export class RecordMap {
 
   // Lines from a record, or from where a text belongs, to its neighbors.
   join(kind, from, ids) {
-    const to = ids.map((id) => this.places.get(id)).filter((i) => i !== undefined);
-    this.overlay.put(kind, from, to.map((i) => ({ place: this.placeOf(i), color: this.coloring.ofLabel(this.columns.labels[i]).color })));
+    const marked = this.known(ids).map((i) => ({ place: this.placeOf(i), color: this.coloring.ofLabel(this.columns.labels[i]).color }));
+    this.overlay.put(kind, from, marked);
     this.redraw();
   }
 
+  // Rows of those records that are on the map.
+  known(ids) { return ids.map((id) => this.places.get(id)).filter((i) => i !== undefined); }
+
   // Looks at a text and its neighbors.
   frame(from, ids) {
-    const to = ids.map((id) => this.places.get(id)).filter((i) => i !== undefined);
-    fly(this, this.view.framing([from, ...to.map((i) => this.placeOf(i))]));
+    fly(this, this.view.framing([from, ...this.known(ids).map((i) => this.placeOf(i))]));
   }
 
   // Brings a record that is out of sight to the middle.

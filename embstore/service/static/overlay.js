@@ -3,8 +3,9 @@
 import { draw } from "./elements.js";
 
 const STAR = "M0-12L2.9-3.9 11.5-3.7 4.7 1.5 7.1 9.7 0 4.8-7.1 9.7-4.7 1.5-11.5-3.7-2.9-3.9z";
-// The cursor above all, the record above the text.
-const ORDER = ["query", "record", "cursor"];
+const KINDS = ["query", "record", "cursor"];
+// Points lie above lines, and where lines start from above both.
+const LAYERS = ["casing", "line", "near-point", "ring", "star", "yours"];
 
 export class Overlay {
   constructor(svg) {
@@ -49,7 +50,8 @@ export class Overlay {
   }
 
   arrange() {
-    this.placed = ORDER.flatMap((kind) => this.kinds.get(kind) ?? []);
+    const all = KINDS.flatMap((kind) => this.kinds.get(kind) ?? []);
+    this.placed = LAYERS.flatMap((layer) => all.filter(({ node }) => node.classList.contains(layer)));
     this.svg.replaceChildren(...this.placed.map((one) => one.node));
   }
 

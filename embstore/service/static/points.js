@@ -48,7 +48,7 @@ void main() {
 }`;
 
 const OPACITY = 0.75;
-const BEHIND = 0.3;
+const BEHIND = 0.35;
 const FADED = 0.1;
 
 const compiled = (gl, kind, source) => {

@@ -5,6 +5,7 @@ import { element, make, say } from "./elements.js";
 import { fillHead, headCard, lackHead } from "./heads.js";
 import { exactness, neighborList } from "./neighbors.js";
 import { notice } from "./notices.js";
+import { bringFirst } from "./panel.js";
 
 const HEADS = ["knn", "logistic"];
 const NEIGHBORS = 10;
@@ -47,9 +48,9 @@ export class Query {
   run(text, moved = true) {
     this.asking?.abort();
     this.text = text.trim() && text;
-    element("answer").hidden = !this.text;
     element("hint").hidden = Boolean(this.text);
     if (!this.text) {
+      element("answer").hidden = true;
       this.map.part("query");
       return;
     }
@@ -58,6 +59,7 @@ export class Query {
     const near = make("article", { class: "card", id: "near" }, make("h3", {}, "Nearest"), make("div", { class: "busy" }));
     const cards = HEADS.map(headCard);
     element("answer").replaceChildren(make("h2", { class: "quoted" }, this.text), make("div", { class: "heads" }, cards), near);
+    if (moved) bringFirst(element("answer"));
     this.search(near, signal, moved);
     cards.forEach((card, place) => this.classify(HEADS[place], card, signal));
   }

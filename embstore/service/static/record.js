@@ -5,6 +5,7 @@ import { element, facts, make, say } from "./elements.js";
 import { mark } from "./marks.js";
 import { exactness, neighborList } from "./neighbors.js";
 import { notice } from "./notices.js";
+import { bringFirst } from "./panel.js";
 import { named, percent } from "./words.js";
 
 const NEIGHBORS = 10;
@@ -16,11 +17,13 @@ export class OpenRecord {
   constructor(map, shown) {
     Object.assign(this, { map, shown, id: null, asking: null, from: null });
     this.section = element("record");
+    this.section.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
   }
 
-  again() { if (this.id !== null) this.open(this.id); }
+  again() { if (this.id !== null) this.open(this.id, false); }
 
-  async open(id) {
+  // Asked: whether somebody opened it just now.
+  async open(id, asked = true) {
     this.asking?.abort();
     this.asking = new AbortController();
     const { signal } = this.asking, held = this.section.contains(document.activeElement);
@@ -30,6 +33,7 @@ export class OpenRecord {
     this.map.current = place ?? null;
     try {
       this.show(place === undefined ? await ask(`v1/records/${encodeURIComponent(id)}`, null, signal) : this.known(place));
+      if (asked) bringFirst(this.section);
       // The button that opened it may have been in the part that was made anew.
       if (held) this.section.querySelector("h2").focus();
       await Promise.all([this.near(signal), this.extra(signal), this.judge(signal)]);
@@ -52,7 +56,6 @@ export class OpenRecord {
 
   show(one) {
     const { predicted, agreement } = one;
-    this.section.hidden = false;
     this.score = make("dd", { id: "score" }, make("span", { class: "muted" }, "…"));
     this.list = make("div", { class: "near" }, make("h3", {}, "Nearest"), make("div", { class: "busy" }));
     this.facts = facts([
@@ -93,8 +96,8 @@ export class OpenRecord {
     const suspect = audit.label_errors?.rows[rank];
     score.replaceChildren(...(own === undefined
       ? [make("span", { class: "muted" }, audit.what ?? "not judged: it has no label, or too few records share it")]
-      : [`${percent(own)} probability of its label `, make("span", { class: "muted" }, suspect
-        ? `suspect ${rank + 1}: rather ${suspect.suggested}` : "not a suspect")]));
+      : [`${percent(own)} for its label `, make("span", { class: "muted" }, suspect
+        ? `· suspect ${rank + 1}, rather ${suspect.suggested}` : "· no suspect")]));
   }
 
   close() {
