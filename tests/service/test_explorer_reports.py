@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -169,8 +170,13 @@ def test_an_answer_of_another_generation_reads_store_and_map_anew(explorer: Expl
     page.route("**/v1/search", answer)
     page.fill("#text", "i feel happy")
     page.press("#text", "Enter")
+    # The text is asked for again, with what is new.
+    deadline = time.monotonic() + 60
+    while asked.count("search") < 2 and time.monotonic() < deadline:
+        page.wait_for_timeout(30)
+    page.unroute_all(behavior="wait")
     explorer.until("document.querySelectorAll('#near .neighbor').length === 10")
-    assert {"stores", "map"} <= set(asked)
+    assert [asked.count(one) for one in ("stores", "map", "search")] == [1, 1, 2]
     assert explorer.of_map("map.shownCount") == len(records())
 
 

@@ -44,15 +44,16 @@ const pause = (seconds) => new Promise((done) => { setTimeout(done, 1000 * secon
 let generation = null;
 let changed = () => {};
 
-// Calls back when the store that answers is another generation than before.
+// Calls back when the store that answers is of a newer generation than before.
 export const onChange = (react) => { changed = react; };
 
 const noticed = (answer) => {
-  const found = answer.generation;
+  const found = answer.generation ?? answer.stores?.[0].generation;
   if (found === undefined) return;
   const before = generation;
-  generation = found;
-  if (before !== null && before !== found) changed();
+  // An answer that was on its way while a newer one came says nothing new.
+  generation = Math.max(found, before ?? found);
+  if (before !== null && generation > before) changed();
 };
 
 const send = async (path, body, signal) => {
@@ -114,7 +115,7 @@ export const report = (kind, tell = () => {}) => {
     const waiting = new Set();
     const promise = made(kind, waiting);
     // What failed may be asked for again.
-    promise.catch(() => reports.delete(kind));
+    promise.catch(() => { if (reports.get(kind)?.promise === promise) reports.delete(kind); });
     reports.set(kind, { waiting, promise });
   }
   const { waiting, promise } = reports.get(kind);

@@ -50,7 +50,8 @@ export const listen = (surface, map) => {
   };
   surface.addEventListener("pointerup", release);
   surface.addEventListener("pointercancel", release);
-  surface.addEventListener("pointerleave", () => map.point(null));
+  // A finger that is lifted leaves too, and what it tapped stays.
+  surface.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && map.point(null));
 
   surface.addEventListener("wheel", (event) => {
     event.preventDefault();

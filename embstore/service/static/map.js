@@ -91,7 +91,8 @@ export class RecordMap {
 
   eachShown(take) {
     if (!this.columns) return;
-    for (let i = 0; i < this.n; i += 1) if (this.shown[i]) take(i, ...this.pixelOf(i));
+    const { view, shown } = this, { x, y } = this.columns;
+    for (let i = 0; i < shown.length; i += 1) if (shown[i]) take(i, view.right(x[i]), view.down(y[i]));
   }
 
   // The nearest point that is shown, no further away than `reach` pixels, or null.

@@ -77,13 +77,21 @@ const showMap = (columns) => {
   filter();
 };
 
+let loads = 0;
+
 const load = async () => {
+  loads += 1;
+  const mine = loads;
+  const wait = (problem) => mine === loads && tell(notice(problem));
   tell(loading("Asking for the map…"));
   try {
-    showStore((await report("stores", (problem) => tell(notice(problem)))).stores[0]);
-    showMap(await report("map", (problem) => tell(notice(problem))));
+    const { stores } = await report("stores", wait);
+    if (mine === loads) showStore(stores[0]);
+    const columns = await report("map", wait);
+    // Of a state that a newer one has replaced meanwhile.
+    if (mine === loads) showMap(columns);
   } catch (problem) {
-    tell(notice(problem), make("button", { type: "button", on: { click: load } }, "Ask again"));
+    if (mine === loads) tell(notice(problem), make("button", { type: "button", on: { click: load } }, "Ask again"));
   }
 };
 

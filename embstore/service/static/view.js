@@ -61,9 +61,11 @@ export class View {
   get zoom() { return this.scale / this.whole; }
 
   // Pixels from the upper left corner.
-  pixel(x, y) {
-    return [this.width / 2 + (x - this.x) * this.scale, this.height / 2 - (y - this.y) * this.scale];
-  }
+  pixel(x, y) { return [this.right(x), this.down(y)]; }
+
+  right(x) { return this.width / 2 + (x - this.x) * this.scale; }
+
+  down(y) { return this.height / 2 - (y - this.y) * this.scale; }
 
   move(right, down) {
     this.x -= right / this.scale;
