@@ -58,6 +58,9 @@ export class Coloring {
 
   ofLabel(label) { return this.labels.get(label) ?? plainLook(label); }
 
+  // The color of a point, as a style sheet has it.
+  colorOf(i) { return this.isScale ? `rgb(${mixed(this.values[i])})` : this.looks.get(this.values[i]).color; }
+
   // Red, green, blue and mark of each point, four numbers a point.
   paint() {
     const painted = new Uint8Array(4 * this.values.length);

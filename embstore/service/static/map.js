@@ -23,6 +23,7 @@ export class RecordMap {
     this.overlay = new Overlay(element("overlay"));
     this.points = new Points(element("points"), () => this.redraw());
     this.columns = null;
+    this.joined = new Map();
     // Rows of the columns: what the keyboard or the pointer is at, and the record that is open.
     this.cursor = this.current = null;
     this.filter = { label: "", split: "" };
@@ -38,6 +39,8 @@ export class RecordMap {
   get n() { return this.columns?.ids.length ?? 0; }
 
   load(columns, coloring) {
+    // Lines of another state of the store lead nowhere.
+    for (const kind of ["query", "record"]) this.part(kind);
     this.columns = columns;
     this.coloring = coloring;
     this.places = new Map(columns.ids.map((id, i) => [id, i]));
@@ -63,6 +66,7 @@ export class RecordMap {
     const { labels, splits } = this.columns, { label, split } = this.filter;
     this.shown = Uint8Array.from(labels, (own, i) => Number((!label || own === label) && (!split || splits[i] === split)));
     if (this.points.works) this.points.paint(this.coloring.paint(), this.shown);
+    for (const [kind, { from, ids }] of this.joined) this.join(kind, from, ids);
     this.redraw();
   }
 
@@ -142,10 +146,11 @@ export class RecordMap {
     this.mark(null);
   }
 
-  // Lines from a record, or from where a text belongs, to its neighbors.
+  // Lines from a record (its row), or from where a text belongs (a place), to its neighbors.
   join(kind, from, ids) {
-    const marked = this.known(ids).map((i) => ({ place: this.placeOf(i), color: this.coloring.ofLabel(this.columns.labels[i]).color }));
-    this.overlay.put(kind, from, marked);
+    this.joined.set(kind, { from, ids });
+    const marked = (i) => ({ place: this.placeOf(i), color: this.coloring.colorOf(i) });
+    this.overlay.put(kind, Array.isArray(from) ? { place: from } : marked(from), this.known(ids).map(marked));
     this.redraw();
   }
 
@@ -164,6 +169,7 @@ export class RecordMap {
   }
 
   part(kind) {
+    this.joined.delete(kind);
     this.overlay.drop(kind);
     if (kind === "record") this.current = null;
     this.redraw();

@@ -17,22 +17,23 @@ export class Overlay {
   // Whether something is joined, so that the other points may step back.
   get joins() { return this.kinds.has("query") || this.kinds.has("record"); }
 
-  // A kind is what lines start from: "query" or "record". From is a place of the projection; to are places with
-  // the looks of their labels.
+  // A kind is what lines start from: "query" or "record". From and to have a place of the projection and a color.
   put(kind, from, to) {
-    const lines = to.map(({ place }) => this.piece("line", { class: `line ${kind}` }, from, place));
     // A pale edge keeps a line apart from the points that it crosses.
-    const casings = to.map(({ place }) => this.piece("line", { class: "casing" }, from, place));
-    const near = to.map(({ place, color }) => this.piece("circle", { class: `near-point${color === "#000000" ? " black" : ""}`, r: 5.5, fill: color }, place));
-    this.kinds.set(kind, [...casings, ...lines, ...near, ...this.start(kind, from)]);
+    const lines = to.flatMap(({ place }) => ["casing", `line ${kind}`].map((name) => this.piece("line", { class: name }, from.place, place)));
+    this.kinds.set(kind, [...lines, ...to.map((one) => this.dot(one)), ...this.start(kind, from)]);
     this.arrange();
   }
 
+  dot({ place, color }) {
+    return this.piece("circle", { class: `near-point${color === "#000000" ? " black" : ""}`, r: 5.5, fill: color }, place);
+  }
+
   start(kind, from) {
-    if (kind === "record") return [this.piece("circle", { class: "ring chosen", r: 10 }, from)];
-    const words = this.piece("text", { class: "yours", dx: 16, dy: 5 }, from);
+    if (kind === "record") return [this.dot(from), this.piece("circle", { class: "ring chosen", r: 10 }, from.place)];
+    const words = this.piece("text", { class: "yours", dx: 16, dy: 5 }, from.place);
     words.node.textContent = "your text";
-    return [this.piece("path", { class: "star", d: STAR }, from), words];
+    return [this.piece("path", { class: "star", d: STAR }, from.place), words];
   }
 
   point(place) {

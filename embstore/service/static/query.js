@@ -48,7 +48,6 @@ export class Query {
   run(text, moved = true) {
     this.asking?.abort();
     this.text = text.trim() && text;
-    element("hint").hidden = Boolean(this.text);
     if (!this.text) {
       element("answer").hidden = true;
       this.map.part("query");

@@ -76,7 +76,7 @@ export class OpenRecord {
     const answer = await ask("v1/search", { id: this.id, k: NEIGHBORS, ...(label && { label }), ...(split && { split }) }, signal);
     this.list.replaceChildren(make("h3", {}, "Nearest ", make("span", { class: "muted" }, exactness(answer))),
       neighborList(this.shown, answer.neighbors));
-    if (this.map.current !== null) this.map.join("record", this.map.placeOf(this.map.current), answer.neighbors.map((one) => one.id));
+    if (this.map.current !== null) this.map.join("record", this.map.current, answer.neighbors.map((one) => one.id));
   }
 
   // Other columns of its dataset.

@@ -4,7 +4,7 @@ const MARGIN = 24;
 const NEAREST = 400;
 // Around what is framed, in pixels, and how much closer than the whole it is looked at.
 const AROUND = 90;
-const CLOSER = 4;
+const CLOSER = 8;
 
 const boxOf = (places) => {
   const box = [Infinity, Infinity, -Infinity, -Infinity];
