@@ -144,7 +144,7 @@ def test_a_report_that_is_being_made_is_told_and_asked_for_again(explorer: Explo
 
 def test_a_report_that_cannot_be_made_says_how_to_learn_why(explorer: Explorer) -> None:
     told = {
-        "what": "The compare of mine cannot be made.",
+        "what": "The comparison of mine cannot be made.",
         "why": "It ended with code 1.",
         "fix": "embstore compare -s mine",
     }

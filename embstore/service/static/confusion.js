@@ -10,7 +10,7 @@ const MOST = 3;
 const cell = (n, total, right, few) => {
   const share = total ? n / total : 0;
   // A hundred labels have thousands of zeros: there an empty cell says it better.
-  const made = make("td", { class: `${right ? "right" : "wrong"}${share > 0.6 ? " deep" : ""}` }, n || few ? count(n) : "");
+  const made = make("td", { class: right ? "right" : "wrong" }, n || few ? count(n) : "");
   made.style.setProperty("--share", share.toFixed(3));
   return made;
 };
