@@ -112,7 +112,8 @@ def listening(store: Path) -> Iterator[Callable[..., str]]:
         thread.join(timeout=30)
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while it is open its event loop runs, and other tests could run none of their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Return a Chromium with WebGL, or skip."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

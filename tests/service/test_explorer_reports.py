@@ -207,6 +207,34 @@ def test_without_webgl_everything_else_works(explorer: Explorer) -> None:
     assert explorer.count("#near .neighbor") == 10
 
 
+def test_a_store_without_labels_is_explored_all_the_same(explorer: Explorer) -> None:
+    told = {
+        "status": 422,
+        "what": "The split train has no labels.",
+        "why": "",
+        "fix": "embstore build --label-column NAME",
+    }
+
+    def answer(route: Any) -> None:
+        response = route.fetch()
+        n = len(response.json()["ids"])
+        bare = {"labels": [None] * n, "predicted": None, "agreement": None}
+        route.fulfill(response=response, json={**response.json(), **bare})
+
+    explorer.page.route("**/v1/map", answer)
+    explorer.page.route("**/v1/compare", lambda route: route.fulfill(status=422, json=told))
+    page = explorer.open().page
+    assert page.locator("#color option").all_inner_texts() == ["label", "split"]
+    assert "no label" in page.locator("#legend").inner_text()
+    page.focus("#map")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#record .neighbor")
+    page.click("#tab-compare")
+    page.wait_for_selector("#panel-compare .paste")
+    assert told["what"] in page.locator("#panel-compare").inner_text()
+
+
 def test_a_service_that_is_gone_is_told(explorer: Explorer) -> None:
     page = explorer.open().page
     page.route("**/v1/search", lambda route: route.abort())
