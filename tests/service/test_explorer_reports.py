@@ -78,6 +78,33 @@ def test_suspects_are_stepped_through_with_the_keyboard(explorer: Explorer, expl
     assert page.locator("#record code").inner_text() == suspects[-1]["id"]
 
 
+def test_a_record_says_no_more_of_its_label_than_the_audit_lists(explorer: Explorer, explored: str) -> None:
+    audit = httpx.get(f"{explored}/v1/audit").json()
+    rows = audit["label_errors"]["rows"]
+    known = {one["id"] for one in rows}
+    other = next(id for id in audit["label_probabilities"] if id not in known)
+
+    def cut(route: Any) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json={**response.json(), "listed": len(rows)})
+
+    explorer.page.route("**/v1/audit", cut)
+    explorer.open()
+    for record, said in ((rows[1]["id"], "suspect 2, rather "), (other, f"not among the first {len(rows)} ")):
+        explorer.of_map(f"map.onOpen({record!r})")
+        explorer.until(f"document.getElementById('score')?.textContent.includes({said!r})")
+        assert (
+            f"{100 * audit['label_probabilities'][record]:.1f}"
+            in explorer.page.locator("#score").inner_text()
+        )
+
+
+def test_a_record_that_is_gone_is_told(explorer: Explorer) -> None:
+    explorer.open().of_map("map.onOpen('nobody')")
+    explorer.page.wait_for_selector("#record .notice")
+    assert "nobody" in explorer.page.locator("#record").inner_text()
+
+
 def test_tabs_are_reached_with_the_arrow_keys(explorer: Explorer) -> None:
     page = explorer.open().page
     page.focus("#tab-map")

@@ -57,10 +57,14 @@ export class Suspects {
 
   fill(panel, audit) {
     this.rows = audit.label_errors.rows;
-    this.list = make("ul", { id: "suspects", role: "listbox", tabindex: 0, "aria-label": "Suspects, worst first" }, this.rows.map((row, place) => this.option(row, place)));
+    // More are counted than listed.
+    this.all = `${this.rows.length < audit.listed ? "" : "the first "}${count(this.rows.length)}`;
+    this.list = make("ul", { id: "suspects", role: "listbox", tabindex: 0, "aria-label": "Suspects, worst first" },
+      this.rows.map((row, place) => this.option(row, place)));
     this.detail = make("article", { class: "card", id: "suspect", "aria-label": "Suspect" });
     panel.replaceChildren(make("div", { class: "column" }, summary(audit, this.store), this.rows.length
-      ? make("div", { class: "suspects" }, make("div", { class: "listed" }, make("p", { class: "muted small" }, "Step with the arrow keys or j and k; Enter opens on the map."), this.list), this.detail)
+      ? make("div", { class: "suspects" }, make("div", { class: "listed" },
+        make("p", { class: "muted small" }, "Step with the arrow keys or j and k; Enter opens on the map."), this.list), this.detail)
       : make("p", { class: "card muted" }, "No label is suspected.")));
     if (this.rows.length) this.go(0);
   }
@@ -82,19 +86,20 @@ export class Suspects {
     this.list.setAttribute("aria-activedescendant", option.id);
     option.scrollIntoView({ block: "nearest" });
     this.detail.replaceChildren(...this.shownRow(row));
-    say(`Suspect ${this.at + 1} of ${this.rows.length}: ${shortened(row.text, 300)}. Given ${row.label}, rather ${row.suggested}`);
+    say(`Suspect ${this.at + 1} of ${this.all}: ${shortened(row.text, 300)}. Given ${row.label}, rather ${row.suggested}`);
   }
 
   shownRow(row) {
     const { look, open } = this.shown;
     return [
-      make("header", {}, make("h2", {}, `Suspect ${count(this.at + 1)} of ${count(this.rows.length)}`),
+      make("header", {}, make("h2", {}, `Suspect ${count(this.at + 1)} of ${this.all}`),
         make("span", { class: "buttons" },
           make("button", { type: "button", "aria-label": "Suspect before", on: { click: () => this.go(this.at - 1) } }, "↑"),
           make("button", { type: "button", "aria-label": "Next suspect", on: { click: () => this.go(this.at + 1) } }, "↓"))),
       make("p", { class: "quoted" }, row.text),
       make("p", { class: "muted small" }, make("code", {}, row.id), ` · ${row.split}`),
-      make("div", { class: "claims" }, chance("Given label", row.label, row.label_probability, look, "given"), chance("Suggested label", row.suggested, row.suggested_probability, look, "suggested")),
+      make("div", { class: "claims" }, chance("Given label", row.label, row.label_probability, look, "given"),
+        chance("Suggested label", row.suggested, row.suggested_probability, look, "suggested")),
       make("button", { type: "button", on: { click: () => open(row.id) } }, "Open on the map"),
       make("h3", {}, "Evidence: its neighbors"),
       neighborList(this.shown, row.neighbors),

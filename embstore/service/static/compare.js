@@ -27,7 +27,8 @@ const methodRow = (one, best) => make("tr", { class: one.name === best ? "best" 
   make("td", {}, milliseconds(one.latency_ms)), make("td", {}, seconds(one.fit_seconds)), make("td", {}, bytes(one.bytes)));
 
 const methods = (content) => make("div", { class: "box", tabindex: 0, role: "region", "aria-label": "The methods" }, make("table", { id: "methods" },
-  make("caption", {}, `On ${count(content.splits.evaluated.n)} texts of ${content.splits.evaluated.name}, learned from ${count(content.splits.train.n)} of ${content.splits.train.name}; with 95 % bootstrap intervals.`),
+  make("caption", {}, `On ${count(content.splits.evaluated.n)} texts of ${content.splits.evaluated.name}, `
+    + `learned from ${count(content.splits.train.n)} of ${content.splits.train.name}; with 95 % bootstrap intervals.`),
   make("thead", {}, make("tr", {}, ["method", ...Object.values(SCORES), "one text", "fit", "size"].map((name) => make("th", { scope: "col" }, name)))),
   make("tbody", {}, content.methods.map((one) => methodRow(one, content.best)))));
 

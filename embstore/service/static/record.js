@@ -6,11 +6,18 @@ import { mark } from "./marks.js";
 import { exactness, neighborList } from "./neighbors.js";
 import { notice } from "./notices.js";
 import { bringFirst } from "./panel.js";
-import { named, percent } from "./words.js";
+import { count, named, percent } from "./words.js";
 
 const NEIGHBORS = 10;
 
 const plain = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+
+// The audit lists its first suspects only: of the others it says nothing.
+const suspicion = ({ label_errors: { rows }, listed }, id) => {
+  const rank = rows.findIndex((one) => one.id === id);
+  if (rank >= 0) return `suspect ${count(rank + 1)}, rather ${rows[rank].suggested}`;
+  return rows.length < listed ? "no suspect" : `not among the first ${count(listed)} suspects`;
+};
 
 export class OpenRecord {
   // `shown` has look(label) and open(id).
@@ -38,7 +45,9 @@ export class OpenRecord {
       if (held) this.section.querySelector("h2").focus();
       await Promise.all([this.near(signal), this.extra(signal), this.judge(signal)]);
     } catch (problem) {
-      if (problem.name !== "AbortError") this.section.replaceChildren(this.head(), notice(problem));
+      if (problem.name === "AbortError") return;
+      this.section.replaceChildren(make("article", { class: "card" }, this.head(), notice(problem)));
+      if (asked) bringFirst(this.section);
     }
   }
 
@@ -72,9 +81,14 @@ export class OpenRecord {
 
   // Its neighbors pass the same filters as the map.
   async near(signal) {
-    const { label, split } = this.map.filter;
-    const answer = await ask("v1/search", { id: this.id, k: NEIGHBORS, ...(label && { label }), ...(split && { split }) }, signal);
-    this.list.replaceChildren(make("h3", {}, "Nearest ", make("span", { class: "muted" }, exactness(answer))),
+    const { label, split } = this.map.filter, { list } = this;
+    const body = { id: this.id, k: NEIGHBORS, ...(label && { label }), ...(split && { split }) };
+    const answer = await ask("v1/search", body, signal).catch((problem) => {
+      if (problem.name === "AbortError") throw problem;
+      list.replaceChildren(make("h3", {}, "Nearest"), notice(problem));
+    });
+    if (!answer) return;
+    list.replaceChildren(make("h3", {}, "Nearest ", make("span", { class: "muted" }, exactness(answer))),
       neighborList(this.shown, answer.neighbors));
     if (this.map.current !== null) this.map.join("record", this.map.current, answer.neighbors.map((one) => one.id));
   }
@@ -88,16 +102,15 @@ export class OpenRecord {
 
   async judge(signal) {
     const { id, score } = this;
-    const wait = (problem) => { if (!signal.aborted) score.replaceChildren(make("span", { class: "muted" }, problem.wait > 60 ? problem.what : "The audit is being made…")); };
-    const audit = await report("audit", wait).catch((problem) => problem);
-    if (signal.aborted) return;
-    const own = audit.label_probabilities?.[id];
-    const rank = audit.label_errors?.rows.findIndex((one) => one.id === id) ?? -1;
-    const suspect = audit.label_errors?.rows[rank];
-    score.replaceChildren(...(own === undefined
-      ? [make("span", { class: "muted" }, audit.what ?? "not judged: it has no label, or too few records share it")]
-      : [`${percent(own)} for its label `, make("span", { class: "muted" }, suspect
-        ? `· suspect ${rank + 1}, rather ${suspect.suggested}` : "· no suspect")]));
+    const tell = (text, ...before) => { if (!signal.aborted) score.replaceChildren(...before, make("span", { class: "muted" }, text)); };
+    try {
+      const audit = await report("audit", (problem) => tell(problem.wait > 60 ? problem.what : "The audit is being made…"));
+      const own = audit.label_probabilities[id];
+      if (own === undefined) tell("not judged: it has no label, or too few records share it");
+      else tell(`· ${suspicion(audit, id)}`, `${percent(own)} for its label `);
+    } catch (problem) {
+      tell(problem.what);
+    }
   }
 
   close() {
