@@ -82,7 +82,7 @@ def test_a_record_says_no_more_of_its_label_than_the_audit_lists(explorer: Explo
     audit = httpx.get(f"{explored}/v1/audit").json()
     rows = audit["label_errors"]["rows"]
     known = {one["id"] for one in rows}
-    other = next(id for id in audit["label_probabilities"] if id not in known)
+    other = next(one for one in audit["label_probabilities"] if one not in known)
 
     def cut(route: Any) -> None:
         response = route.fetch()
