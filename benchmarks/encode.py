@@ -11,9 +11,12 @@ matrix products before and after the rounds.
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -26,14 +29,19 @@ import embstore
 from common import RATIOS, interleaved, note, reference, spread, table, texts_of, times_as_fast
 from embstore.encode.gate import parity
 from embstore.encode.model_files import find_model
+from environment import offline, python_of
 
 Encode = Callable[[list[str]], object]
 DEFAULT = "sentence-transformers, its default (float32)"
-LOOP_TEXTS = 1000
+ONNX = "sentence-transformers in ONNX Runtime (float32)"
+# The last versions whose ONNX backend can be installed; it needs an older transformers than ours.
+ONNX_PACKAGES = ("torch==2.13.0", "optimum-onnx[onnxruntime]==0.1.0", "sentence-transformers==5.7.0")
+LOOP_TEXTS = FEW = 1000
 LOOP = "plain loop, padded to the dataset's longest text"
 WANTED = {
     ("auto", DEFAULT): 2.7,
     ("auto", "sentence-transformers in bfloat16"): 1.5,
+    ("auto", ONNX): 1.5,
     ("auto", LOOP): 10.0,
 }
 
@@ -55,7 +63,10 @@ def main() -> None:
         peers = peers_of(folder)
         if not arguments.no_loop:
             peers[LOOP] = NotebookLoop(folder, max(map(len, exact.token_ids(dataset)))).encode
-        compare(exact, auto, peers, texts, arguments.rounds)
+        with onnx_peer(folder) as encode:
+            if encode:
+                peers[ONNX] = encode
+            compare(exact, auto, peers, texts, arguments.rounds)
 
 
 def peers_of(folder: Path) -> dict[str, Encode]:
@@ -66,6 +77,30 @@ def peers_of(folder: Path) -> dict[str, Encode]:
         DEFAULT: lambda texts: plain.encode(texts, show_progress_bar=False),
         "sentence-transformers in bfloat16": lambda texts: low.encode(texts, show_progress_bar=False),
     }
+
+
+@contextmanager
+def onnx_peer(folder: Path) -> Iterator[Encode | None]:
+    """Start sentence-transformers in its ONNX backend; give what embeds texts, or None where that fails."""
+    command = [
+        str(python_of("onnx", ONNX_PACKAGES)),
+        str(Path(__file__).with_name("onnx_peer.py")),
+        str(folder),
+    ]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=offline(), stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+
+        def encode(texts: list[str]) -> None:
+            process.stdin.write(json.dumps(texts) + "\n")
+            process.stdin.flush()
+            if process.stdout.readline() != "done\n":
+                raise SystemExit("sentence-transformers in its ONNX backend ended too early.")
+
+        ready = process.stdout.readline() == "ready\n"
+        yield encode if ready else None
+        process.stdin.close()
 
 
 def compare(
@@ -117,6 +152,7 @@ def compare(
     ]
     print(table(["", "GFLOP/s of useful tokens", "peak of a matrix product", "share (.66 wanted)"], shares))
     known = exact.encode(texts).embeddings
+    theirs = np.asarray(peers[DEFAULT](texts[:FEW]))
     print(
         table(
             ["", "least cosine (.9995 wanted)", "overlap of the 10 nearest (.98 wanted)"],
@@ -126,7 +162,7 @@ def compare(
                     known,
                     auto.encode(texts).embeddings,
                 ),
-                closeness("float32 beside sentence-transformers", np.asarray(peers[DEFAULT](texts)), known),
+                closeness(f"float32 beside sentence-transformers, {FEW:,} texts", theirs, known[:FEW]),
             ],
         )
     )
