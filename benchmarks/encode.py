@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -33,40 +33,59 @@ from environment import offline, python_of
 
 Encode = Callable[[list[str]], object]
 DEFAULT = "sentence-transformers, its default (float32)"
+LOW = "sentence-transformers in bfloat16"
 ONNX = "sentence-transformers in ONNX Runtime (float32)"
 # The last versions whose ONNX backend can be installed; it needs an older transformers than ours.
 ONNX_PACKAGES = ("torch==2.13.0", "optimum-onnx[onnxruntime]==0.1.0", "sentence-transformers==5.7.0")
-LOOP_TEXTS = FEW = 1000
 LOOP = "plain loop, padded to the dataset's longest text"
-WANTED = {
-    ("auto", DEFAULT): 2.7,
-    ("auto", "sentence-transformers in bfloat16"): 1.5,
-    ("auto", ONNX): 1.5,
-    ("auto", LOOP): 10.0,
+AUTO, EXACT = "embstore, auto", "embstore, float32"
+# Texts for the loop, and for parity with a peer.
+FEW = 1000
+# Of `auto` by model: ratios beside peers, and the share of the peak.
+WANTED: dict[str, tuple[dict[str, float], float]] = {
+    "minilm": ({DEFAULT: 2.7, LOW: 1.5, ONNX: 1.5, LOOP: 10.0}, 0.66),
+    "distilbert": ({DEFAULT: 2.5}, 0.65),
 }
 
 
 def main() -> None:
-    """Print texts per second, the ratios of the same rounds, parity, and the share of the peak."""
+    """Print texts per second, the ratios of the same rounds, the share of the peak, and parity."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=["minilm", "distilbert"], default="minilm")
+    parser.add_argument("--model", choices=list(WANTED), default="minilm")
     parser.add_argument("--texts", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-loop", action="store_true", help="leave the plain loop out")
     arguments = parser.parse_args()
     dataset = texts_of(reference("emotion") / "train.csv")
     texts = dataset[: arguments.texts]
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as made, ExitStack() as stack:
         folder = find_model("all-MiniLM-L6-v2").folder if arguments.model == "minilm" else distilbert(made)
         exact = embstore.load_encoder(embstore.EncoderOptions(str(folder), dtype="float32"), device="cpu")
-        auto = embstore.load_encoder(str(folder), device="cpu")
+        auto = settled(folder, texts)
         peers = peers_of(folder)
+        if encode := stack.enter_context(onnx_peer(folder)):
+            peers[ONNX] = encode
         if not arguments.no_loop:
             peers[LOOP] = NotebookLoop(folder, max(map(len, exact.token_ids(dataset)))).encode
-        with onnx_peer(folder) as encode:
-            if encode:
-                peers[ONNX] = encode
-            compare(exact, auto, peers, texts, arguments.rounds)
+        before = peaks()
+        seconds = race({AUTO: auto.encode, EXACT: exact.encode, **peers}, texts, arguments.rounds)
+        best = {dtype: max(rate, before[dtype]) for dtype, rate in peaks().items()}
+        ratios, share = WANTED[arguments.model]
+        tell_speed(seconds, len(texts), ratios)
+        low = torch.bfloat16 if "bfloat16" in auto.forward.name else torch.float32
+        tell_share(seconds, work(exact, texts), {AUTO: best[low], EXACT: best[torch.float32]}, share)
+        tell_parity(exact, auto, peers[DEFAULT], texts)
+
+
+def settled(folder: Path, texts: list[str]) -> embstore.TorchEncoder:
+    """Return the encoder that a long build of these texts takes, and print why."""
+    auto = embstore.load_encoder(str(folder), device="cpu")
+    begun = time.perf_counter()
+    choice = auto.try_paths(texts)
+    seconds = time.perf_counter() - begun
+    auto.settle(texts, None)
+    print(f"`auto` took {seconds:.1f} s to choose: {choice.why}.\n")
+    return auto
 
 
 def peers_of(folder: Path) -> dict[str, Encode]:
@@ -75,7 +94,7 @@ def peers_of(folder: Path) -> dict[str, Encode]:
     low = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.bfloat16})
     return {
         DEFAULT: lambda texts: plain.encode(texts, show_progress_bar=False),
-        "sentence-transformers in bfloat16": lambda texts: low.encode(texts, show_progress_bar=False),
+        LOW: lambda texts: low.encode(texts, show_progress_bar=False),
     }
 
 
@@ -103,81 +122,63 @@ def onnx_peer(folder: Path) -> Iterator[Encode | None]:
         process.stdin.close()
 
 
-def compare(
-    exact: embstore.TorchEncoder,
-    auto: embstore.TorchEncoder,
-    peers: dict[str, Encode],
-    texts: list[str],
-    rounds: int,
-) -> None:
-    """Run all of them and print."""
-    begun = time.perf_counter()
-    choice = auto.try_paths(texts)
-    tried = time.perf_counter() - begun
-    auto.settle(texts, None)
-    ours = {"auto": auto, "float32": exact}
-    runners = {**{f"embstore, {name}": encoder.encode for name, encoder in ours.items()}, **peers}
-    few = {name: texts[:LOOP_TEXTS] if name == LOOP else texts for name in runners}
+def race(runners: dict[str, Encode], texts: list[str], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds that each takes for the texts, by round; those of the loop are scaled up."""
     for name, encode in runners.items():
         note(f"warming up: {name}")
         encode(texts[:64])
-    before = peaks()
+    few = {name: texts[:FEW] if name == LOOP else texts for name in runners}
     seconds = interleaved({name: partial(encode, few[name]) for name, encode in runners.items()}, rounds)
-    best = {dtype: max(rate, before[dtype]) for dtype, rate in peaks().items()}
-    # Seconds for all texts: those of the loop are scaled up.
-    seconds = {
+    return {
         name: [value * len(texts) / len(few[name]) for value in values] for name, values in seconds.items()
     }
-    print(
-        f"{len(texts):,} emotion texts, {rounds} rounds. `auto` took {tried:.1f} s to choose: {choice.why}.\n"
-    )
-    rates = {name: [len(texts) / value for value in values] for name, values in seconds.items()}
-    print(
-        table(
-            ["", "texts/s, median (range)"], [(name, spread(values, ".0f")) for name, values in rates.items()]
-        )
-    )
+
+
+def tell_speed(seconds: dict[str, list[float]], n: int, wanted: dict[str, float]) -> None:
+    """Print texts per second, and the ratios of the same rounds; ``wanted`` is of `auto`."""
+    rates = [(name, spread([n / value for value in values], ".0f")) for name, values in seconds.items()]
+    print(table([f"{n:,} emotion texts, {len(seconds[AUTO])} rounds", "texts/s, median (range)"], rates))
     rows = [
         times_as_fast(
-            f"{peer}; ours: {path}", seconds[peer], seconds[f"embstore, {path}"], WANTED.get((path, peer))
+            f"{peer}; ours: {path}", theirs, seconds[ours], wanted.get(peer) if ours == AUTO else None
         )
-        for path in ours
-        for peer in peers
+        for ours, path in ((AUTO, "auto"), (EXACT, "float32"))
+        for peer, theirs in seconds.items()
+        if peer not in (AUTO, EXACT)
     ]
     print(table(RATIOS, rows))
-    low = torch.bfloat16 if "bfloat16" in auto.forward.name else torch.float32
-    shares = [
-        (name, *share(work(exact, texts), min(seconds[name]), best[dtype]))
-        for name, dtype in (("embstore, auto", low), ("embstore, float32", torch.float32))
+
+
+def tell_share(
+    seconds: dict[str, list[float]], operations: float, best: dict[str, float], wanted: float
+) -> None:
+    """Print what share of the peak of a matrix product ours reach; ``best`` is its GFLOP/s."""
+    rates = {ours: operations / min(seconds[ours]) / 1e9 for ours in best}
+    rows = [
+        (ours, f"{rate:.0f}", f"{best[ours]:.0f}", f"{rate / best[ours]:.2f}") for ours, rate in rates.items()
     ]
-    print(table(["", "GFLOP/s of useful tokens", "peak of a matrix product", "share (.66 wanted)"], shares))
+    heads = ["", "GFLOP/s of useful tokens", "peak of a matrix product", f"share ({wanted} wanted)"]
+    print(table(heads, rows))
+
+
+def tell_parity(
+    exact: embstore.TorchEncoder, auto: embstore.TorchEncoder, peer: Encode, texts: list[str]
+) -> None:
+    """Print how close the embeddings of the same texts are."""
     known = exact.encode(texts).embeddings
-    theirs = np.asarray(peers[DEFAULT](texts[:FEW]))
-    print(
-        table(
-            ["", "least cosine (.9995 wanted)", "overlap of the 10 nearest (.98 wanted)"],
-            [
-                closeness(
-                    f"`auto`, which is {auto.forward.name}, beside float32",
-                    known,
-                    auto.encode(texts).embeddings,
-                ),
-                closeness(f"float32 beside sentence-transformers, {FEW:,} texts", theirs, known[:FEW]),
-            ],
-        )
-    )
+    rows = [
+        closeness(f"`auto`, {auto.forward.name}, beside float32", known, auto.encode(texts).embeddings),
+        closeness(
+            f"float32 beside sentence-transformers, {FEW:,} texts", np.asarray(peer(texts[:FEW])), known[:FEW]
+        ),
+    ]
+    print(table(["", "least cosine (.9995 wanted)", "overlap of the 10 nearest (.98 wanted)"], rows))
 
 
 def closeness(name: str, known: np.ndarray, found: np.ndarray) -> tuple[str, str, str]:
     """Return how close two ways to embed the same texts are."""
     one = parity(known, found)
     return name, f"{one.least_cosine:.6f}", f"{one.overlap:.4f}"
-
-
-def share(operations: float, seconds: float, peak: float) -> tuple[str, str, str]:
-    """Return the rate of the layers, that of plain matrix products, and the share."""
-    rate = operations / seconds / 1e9
-    return f"{rate:.0f}", f"{peak:.0f}", f"{rate / peak:.2f}"
 
 
 def peaks() -> dict[torch.dtype, float]:

@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 SECTIONS = {
     "known_answers": ("Known answers", "known_answers.py"),
     "encode": ("Encoding", "encode.py"),
-    "distilbert": ("Encoding in DistilBERT's shape", "encode.py --model distilbert"),
+    "distilbert": ("Encoding in DistilBERT's shape", "encode.py --model distilbert --texts 1000"),
     "build": ("Building", "build.py"),
     "peers": ("Building beside peers", "peers.py"),
     "resume": ("Resuming", "resume.py"),
