@@ -1,8 +1,10 @@
 """The audit beside cleanlab: published counts, votes of people, flipped labels, and its time on emotion.
 
 cleanlab ranks by self-confidence on cross-validated `LogisticRegression` over the same embeddings, as its
-tutorials do. IMDB and 20news are counted from their published probabilities. The votes on IMDB cannot be
-joined with them: the published order of rows is that of a folder listing, which the reference data lack.
+tutorials do. IMDB and 20news are counted from their published probabilities, and the candidates that people
+voted on ranked by them. Which row of IMDB is which review is told by a file of the repository
+cleanlab/label-errors, ``dataset_indexing/imdb_test_set_index_to_filename.json``; the votes on IMDB are left
+out unless it lies beside the others.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from embstore.learn.out_of_fold import out_of_fold
 from embstore.store.graph import graph_of
 
 FLIPPED = 0.03
+# Published test sets, and how many wrong labels they are known to have by the same rule.
+SETS = {"imdb": 1309, "20news": 95}
 
 
 def main() -> None:
@@ -35,12 +39,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     rows = []
-    for name, known in (("imdb", 1309), ("20news", 95)):
+    for name, known in SETS.items():
         codes, probabilities = published(name)
         joint = confident_joint(codes, probabilities)
         theirs = num_label_issues(codes, probabilities, estimation_method="off_diagonal_calibrated")
         rows.append((f"{name}: label errors counted, {known:,} known", theirs, joint.n_errors))
-    rows.append(votes())
+    rows += votes()
     with tempfile.TemporaryDirectory() as home:
         embstore.build_store(reference("emotion"), "emotion", home=home)
         rows += flips(home, arguments.seeds)
@@ -56,17 +60,28 @@ def published(name: str) -> tuple[np.ndarray, np.ndarray]:
     return labels, probabilities / probabilities.sum(axis=1, keepdims=True)
 
 
-def votes() -> tuple[str, str, str]:
-    """Rank the 20news candidates that people voted on: the area under precision and recall."""
-    codes, probabilities = published("20news")
-    found = json.loads((reference("label-errors") / "20news_mturk.json").read_text())
-    places = np.array([one["id"] for one in found])
-    wrong = np.array([one["mturk"]["given"] < 3 for one in found])
-    _, losses = rank_by_loss(codes, probabilities)
-    theirs = -get_label_quality_scores(codes, probabilities)
-    ours, peer = (average_precision_score(wrong, one[places]) for one in (losses, theirs))
-    what = "20news candidates, ranked: average precision for those that lost the vote"
-    return f"{what}; chance {wrong.mean():.4f}", f"{peer:.4f}", f"{ours:.4f}"
+def votes() -> list[tuple[str, str, str]]:
+    """Rank the candidates that people voted on: the area under precision and recall."""
+    folder = reference("label-errors")
+    voted = {name: json.loads((folder / f"{name}_mturk.json").read_text()) for name in SETS}
+    places = {"20news": [one["id"] for one in voted["20news"]]}
+    index = folder / "imdb_test_set_index_to_filename.json"
+    if index.exists():
+        # Reviews of the same text share a name there; each has the probabilities of the first.
+        rows: dict[str, int] = {}
+        for row, name in enumerate(json.loads(index.read_text())):
+            rows.setdefault(f"test/{name}", row)
+        places["imdb"] = [rows[f"{one['id']}.txt"] for one in voted["imdb"]]
+    found = []
+    for name, ranked in places.items():
+        codes, probabilities = published(name)
+        wrong = np.array([one["mturk"]["given"] < 3 for one in voted[name]])
+        _, losses = rank_by_loss(codes, probabilities)
+        theirs = -get_label_quality_scores(codes, probabilities)
+        ours, peer = (average_precision_score(wrong, one[ranked]) for one in (losses, theirs))
+        what = f"{name} candidates, ranked: average precision for the {wrong.sum()} that lost the vote"
+        found.append((f"{what}; chance {wrong.mean():.4f}", f"{peer:.4f}", f"{ours:.4f}"))
+    return found
 
 
 def flips(home: str, seeds: int) -> list[tuple[str, str, str]]:

@@ -18,6 +18,7 @@ from embstore.flows.tables import complete_bytes, rows_of, write_rows
 TABLES = (".csv", ".jsonl", ".parquet", ".npy")
 PICTURES = (".png", ".svg")
 PAGES = (".html", ".htm")
+_OPTIONS = {"--output": TABLES, "--picture": PICTURES, "--html": PAGES}
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,13 @@ class ProjectionOutputs:
 
 def check_file(path: Path, suffixes: Sequence[str], *, overwrite: bool) -> None:
     """Refuse a file of another suffix, in no folder, or that exists; raises `InvalidInput`."""
-    if path.suffix.lower() not in suffixes:
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        others = [f"{option} {path}" for option, known in _OPTIONS.items() if suffix in known]
         raise InvalidInput(
             f"{path} has no format that can be written.",
             why=f"Its suffix is {path.suffix or 'missing'}; known are {', '.join(suffixes)}.",
-            fix=str(path.with_suffix(suffixes[0])),
+            fix=others[0] if others else str(path.with_suffix(suffixes[0])),
         )
     if not path.parent.is_dir():
         raise InvalidInput(f"There is no folder {path.parent}.", fix=f"mkdir -p {path.parent}")

@@ -215,6 +215,7 @@ def test_every_file_holds_the_projection(
     ("arguments", "message"),
     [
         (["--output", "a.xlsx"], "no format"),
+        (["--output", "a.png"], "Fix: --picture a.png"),
         (["--picture", "a.gif"], "no format"),
         (["--html", "none/a.html"], "no folder"),
         (["--dim", "3", "--picture", "a.png", "--neighbors", "5"], "2 dimensions"),

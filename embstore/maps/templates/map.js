@@ -29,7 +29,7 @@
   };
   const hover = data.texts.map((text, i) => `${wrapped(text)}<br><b>${plain(data.labels[i] ?? NO_LABEL, 60)}</b>`);
 
-  const size = Math.min(9, Math.max(3, 700 / Math.sqrt(n)));
+  const size = Math.min(9, Math.max(3, 480 / Math.sqrt(n)));
   const colorings = { label: data.labels, split: data.splits };
   if (data.predicted) colorings.predicted = data.predicted;
   if (data.agreement) colorings.agreement = data.agreement;
