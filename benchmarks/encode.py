@@ -118,6 +118,8 @@ def onnx_peer(folder: Path) -> Iterator[Encode | None]:
                 raise SystemExit("sentence-transformers in its ONNX backend ended too early.")
 
         ready = process.stdout.readline() == "ready\n"
+        if not ready:
+            print(f"{ONNX}: does not start with this model.\n")
         yield encode if ready else None
         process.stdin.close()
 
