@@ -5,8 +5,8 @@ takes after the parity gate. DistilBERT's own weights are not needed for its spe
 random ones for its real shape. These make embeddings so alike that the gate tells nothing of the real ones,
 so bfloat16 is asked for there. The plain loop pads every text to the longest of the dataset, so its speed is
 the same for all texts: it is given the first 1,000, and its time is scaled up. The share of the peak counts
-useful work alone, what pooling needs of the tokens without padding, in the fastest round, beside the best rate
-of plain matrix products before and after the rounds.
+useful work alone, what pooling needs of the tokens without padding, in the fastest round, beside the best
+rate of plain matrix products before and after the rounds.
 """
 
 from __future__ import annotations
