@@ -2,46 +2,51 @@
 
 All run the same weights on the same texts, one after the other, round by round. `auto` is what a long build
 takes after the parity gate. DistilBERT's own weights are not needed for its speed: `--model distilbert` draws
-random ones for its real shape. The plain loop pads every text to the longest of the dataset, so its speed is
+random ones for its real shape. These make embeddings so alike that the gate tells nothing of the real ones,
+so bfloat16 is asked for there. The plain loop pads every text to the longest of the dataset, so its speed is
 the same for all texts: it is given the first 1,000, and its time is scaled up. The share of the peak counts
-useful tokens alone: what the layers must compute of them in the fastest round, beside the best rate of plain
-matrix products before and after the rounds.
+useful work alone, what pooling needs of the tokens without padding, in the fastest round, beside the best
+rate of plain matrix products before and after the rounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from sentence_transformers import SentenceTransformer
-from transformers import AutoModel, AutoTokenizer, DistilBertConfig, DistilBertModel
+from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
 
 import embstore
 from common import RATIOS, interleaved, note, reference, spread, table, texts_of, times_as_fast
 from embstore.encode.gate import parity
 from embstore.encode.model_files import find_model
+from embstore.encode.paths import read_choice
+from encode_peers import DEFAULT, LOOP, LOW, ONNX, Encode, peers_of
 
-Encode = Callable[[list[str]], object]
-DEFAULT = "sentence-transformers, its default (float32)"
-LOOP_TEXTS = 1000
-LOOP = "plain loop, padded to the dataset's longest text"
-WANTED = {
-    ("auto", DEFAULT): 2.7,
-    ("auto", "sentence-transformers in bfloat16"): 1.5,
-    ("auto", LOOP): 10.0,
+# Texts for the loop, and for parity with a peer.
+FEW = 1000
+# Of our fastest path, by model: ratios beside peers, and the share of the peak.
+WANTED: dict[str, tuple[dict[str, float], float]] = {
+    "minilm": ({DEFAULT: 2.7, LOW: 1.5, ONNX: 1.5, LOOP: 10.0}, 0.66),
+    "distilbert": ({DEFAULT: 2.5}, 0.65),
 }
+# Rows, inner and outer size of the matrix products that tell the peak.
+PRODUCTS = ((1024, 1536, 1536), (2048, 768, 3072), (2048, 3072, 768))
+Encoders = dict[str, embstore.TorchEncoder]
+Seconds = dict[str, list[float]]
 
 
 def main() -> None:
-    """Print texts per second, the ratios of the same rounds, parity, and the share of the peak."""
+    """Print texts per second, the ratios of the same rounds, the share of the peak, and parity."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", choices=["minilm", "distilbert"], default="minilm")
+    parser.add_argument("--model", choices=list(WANTED), default="minilm")
     parser.add_argument("--texts", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-loop", action="store_true", help="leave the plain loop out")
@@ -49,87 +54,115 @@ def main() -> None:
     dataset = texts_of(reference("emotion") / "train.csv")
     texts = dataset[: arguments.texts]
     with tempfile.TemporaryDirectory() as made:
-        folder = find_model("all-MiniLM-L6-v2").folder if arguments.model == "minilm" else distilbert(made)
-        exact = embstore.load_encoder(embstore.EncoderOptions(str(folder), dtype="float32"), device="cpu")
-        auto = embstore.load_encoder(str(folder), device="cpu")
-        peers = peers_of(folder)
-        if not arguments.no_loop:
-            peers[LOOP] = NotebookLoop(folder, max(map(len, exact.token_ids(dataset)))).encode
-        compare(exact, auto, peers, texts, arguments.rounds)
+        # Nothing that was measured before is believed, and nothing is left to later builds.
+        os.environ["EMBSTORE_CACHE"] = str(Path(made) / "cache")
+        ours = minilm(texts) if arguments.model == "minilm" else distilbert(Path(made) / "model")
+        exact = ours["float32"]
+        folder = find_model(exact.config["model"]).folder
+        longest = None if arguments.no_loop else max(map(len, exact.token_ids(dataset)))
+        with peers_of(folder, longest) as peers:
+            before = peaks()
+            runners = {**{name: encoder.encode for name, encoder in ours.items()}, **peers}
+            seconds = race(runners, texts, arguments.rounds)
+            best = {dtype: max(rate, before[dtype]) for dtype, rate in peaks().items()}
+            ratios, share = WANTED[arguments.model]
+            tell_speed(ours, seconds, len(texts), ratios)
+            tell_share(ours, seconds, work(exact, texts), best, share)
+            tell_parity(ours, peers[DEFAULT], texts)
 
 
-def peers_of(folder: Path) -> dict[str, Encode]:
-    """Return the peers that run in this process."""
-    plain = SentenceTransformer(str(folder), device="cpu")
-    low = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.bfloat16})
+def minilm(texts: list[str]) -> Encoders:
+    """Return the encoder that a long build of these texts takes, and the exact one; print the choice."""
+    auto = embstore.load_encoder(device="cpu")
+    begun = time.perf_counter()
+    auto.settle(texts, None)
+    seconds = time.perf_counter() - begun
+    choice = read_choice(auto.fingerprint, "cpu")
+    print(f"`auto` took {seconds:.1f} s to choose: {choice.why if choice else 'too few texts to try'}.\n")
+    exact = embstore.load_encoder(embstore.EncoderOptions(dtype="float32"), device="cpu")
+    return {"auto": auto, "float32": exact}
+
+
+def distilbert(folder: Path) -> Encoders:
+    """Return encoders of DistilBERT's real shape with random weights and the same uncased tokenizer."""
+    torch.manual_seed(0)
+    DistilBertModel(DistilBertConfig()).save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(find_model("all-MiniLM-L6-v2").folder, model_max_length=512)
+    tokenizer.save_pretrained(folder)
+    # sentence-transformers pools by the mean where nothing is declared, embstore by the first token.
+    modules = [("0", "", "Transformer"), ("1", "1_Pooling", "Pooling")]
+    declared = [
+        {"idx": int(name), "name": name, "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for name, path, kind in modules
+    ]
+    (folder / "modules.json").write_text(json.dumps(declared), encoding="utf-8")
+    (folder / "1_Pooling").mkdir()
+    pooling = {
+        "word_embedding_dimension": 768,
+        "pooling_mode_cls_token": True,
+        "pooling_mode_mean_tokens": False,
+    }
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
     return {
-        DEFAULT: lambda texts: plain.encode(texts, show_progress_bar=False),
-        "sentence-transformers in bfloat16": lambda texts: low.encode(texts, show_progress_bar=False),
+        dtype: embstore.load_encoder(embstore.EncoderOptions(str(folder), dtype=dtype), device="cpu")
+        for dtype in ("bfloat16", "float32")
     }
 
 
-def compare(
-    exact: embstore.TorchEncoder,
-    auto: embstore.TorchEncoder,
-    peers: dict[str, Encode],
-    texts: list[str],
-    rounds: int,
-) -> None:
-    """Run all of them and print."""
-    begun = time.perf_counter()
-    choice = auto.try_paths(texts)
-    tried = time.perf_counter() - begun
-    auto.settle(texts, None)
-    ours = {"auto": auto, "float32": exact}
-    runners = {**{f"embstore, {name}": encoder.encode for name, encoder in ours.items()}, **peers}
-    few = {name: texts[:LOOP_TEXTS] if name == LOOP else texts for name in runners}
+def race(runners: dict[str, Encode], texts: list[str], rounds: int) -> Seconds:
+    """Return the seconds that each takes for the texts, by round; those of the loop are scaled up."""
     for name, encode in runners.items():
         note(f"warming up: {name}")
         encode(texts[:64])
-    before = peaks()
+    few = {name: texts[:FEW] if name == LOOP else texts for name in runners}
     seconds = interleaved({name: partial(encode, few[name]) for name, encode in runners.items()}, rounds)
-    best = {dtype: max(rate, before[dtype]) for dtype, rate in peaks().items()}
-    # Seconds for all texts: those of the loop are scaled up.
-    seconds = {
+    return {
         name: [value * len(texts) / len(few[name]) for value in values] for name, values in seconds.items()
     }
-    print(
-        f"{len(texts):,} emotion texts, {rounds} rounds. `auto` took {tried:.1f} s to choose: {choice.why}.\n"
-    )
-    rates = {name: [len(texts) / value for value in values] for name, values in seconds.items()}
-    print(
-        table(
-            ["", "texts/s, median (range)"], [(name, spread(values, ".0f")) for name, values in rates.items()]
-        )
-    )
+
+
+def tell_speed(ours: Encoders, seconds: Seconds, n: int, wanted: dict[str, float]) -> None:
+    """Print texts per second, and the ratios of the same rounds; ``wanted`` is of the first of ours."""
+    rates = [
+        (f"embstore, {name}" if name in ours else name, spread([n / value for value in values], ".0f"))
+        for name, values in seconds.items()
+    ]
+    first = next(iter(ours))
+    print(table([f"{n:,} emotion texts, {len(seconds[first])} rounds", "texts/s, median (range)"], rates))
     rows = [
         times_as_fast(
-            f"{peer}; ours: {path}", seconds[peer], seconds[f"embstore, {path}"], WANTED.get((path, peer))
+            f"{peer}; ours: {name}", theirs, seconds[name], wanted.get(peer) if name == first else None
         )
-        for path in ours
-        for peer in peers
+        for name in ours
+        for peer, theirs in seconds.items()
+        if peer not in ours
     ]
     print(table(RATIOS, rows))
-    low = torch.bfloat16 if "bfloat16" in auto.forward.name else torch.float32
-    shares = [
-        (name, *share(work(exact, texts), min(seconds[name]), best[dtype]))
-        for name, dtype in (("embstore, auto", low), ("embstore, float32", torch.float32))
-    ]
-    print(table(["", "GFLOP/s of useful tokens", "peak of a matrix product", "share (.66 wanted)"], shares))
+
+
+def tell_share(
+    ours: Encoders, seconds: Seconds, operations: float, best: dict[torch.dtype, float], wanted: float
+) -> None:
+    """Print what share of the peak of a matrix product, ``best`` in GFLOP/s, each of ours reaches."""
+    rows = []
+    for name, encoder in ours.items():
+        low = "bfloat16" in encoder.forward.name
+        rate, top = operations / min(seconds[name]) / 1e9, best[torch.bfloat16 if low else torch.float32]
+        rows.append((f"{name}: {encoder.forward.name}", f"{rate:.0f}", f"{top:.0f}", f"{rate / top:.2f}"))
+    heads = ["", "GFLOP/s of useful work", "peak of a matrix product", f"share ({wanted} wanted)"]
+    print(table(heads, rows))
+
+
+def tell_parity(ours: Encoders, peer: Encode, texts: list[str]) -> None:
+    """Print how close the embeddings of the same texts are."""
+    (first, fast), (_, exact) = ours.items()
     known = exact.encode(texts).embeddings
-    print(
-        table(
-            ["", "least cosine (.9995 wanted)", "overlap of the 10 nearest (.98 wanted)"],
-            [
-                closeness(
-                    f"`auto`, which is {auto.forward.name}, beside float32",
-                    known,
-                    auto.encode(texts).embeddings,
-                ),
-                closeness("float32 beside sentence-transformers", np.asarray(peers[DEFAULT](texts)), known),
-            ],
-        )
-    )
+    theirs = np.asarray(peer(texts[:FEW]))
+    rows = [
+        closeness(f"{first} beside float32", known, fast.encode(texts).embeddings),
+        closeness(f"float32 beside sentence-transformers, {FEW:,} texts", theirs, known[:FEW]),
+    ]
+    print(table(["", "least cosine (.9995 wanted)", "overlap of the 10 nearest (.98 wanted)"], rows))
 
 
 def closeness(name: str, known: np.ndarray, found: np.ndarray) -> tuple[str, str, str]:
@@ -138,72 +171,40 @@ def closeness(name: str, known: np.ndarray, found: np.ndarray) -> tuple[str, str
     return name, f"{one.least_cosine:.6f}", f"{one.overlap:.4f}"
 
 
-def share(operations: float, seconds: float, peak: float) -> tuple[str, str, str]:
-    """Return the rate of the layers, that of plain matrix products, and the share."""
-    rate = operations / seconds / 1e9
-    return f"{rate:.0f}", f"{peak:.0f}", f"{rate / peak:.2f}"
-
-
 def peaks() -> dict[torch.dtype, float]:
     """Return the best GFLOP/s of a matrix product in float32 and bfloat16."""
     return {dtype: max(peak(dtype) for _ in range(3)) for dtype in (torch.float32, torch.bfloat16)}
 
 
-def work(encoder: embstore.TorchEncoder, texts: list[str]) -> float:
-    """Return the floating-point operations that the layers need for the tokens of texts, padding left out.
+def peak(dtype: torch.dtype) -> float:
+    """Return the best GFLOP/s of plain matrix products of several shapes."""
+    best = 0.0
+    for rows, inner, outer in PRODUCTS:
+        left, right = torch.randn(rows, inner).to(dtype), torch.randn(inner, outer).to(dtype)
+        for _ in range(20):
+            begun = time.perf_counter()
+            left @ right
+            best = max(best, 2 * rows * inner * outer / (time.perf_counter() - begun) / 1e9)
+    return best
 
-    Products with weights and the two products of attention; all tokens of all layers, even where pooling by
-    the first token could leave some out.
+
+def work(encoder: embstore.TorchEncoder, texts: list[str]) -> float:
+    """Return the floating-point operations that the embeddings of texts need, padding left out.
+
+    Products with weights and the two products of attention. Where the first token is the embedding, the last
+    layer needs of the others no more than their keys and values.
     """
     config = encoder.model.config
     dim, layers = config.hidden_size, config.num_hidden_layers
     wide = getattr(config, "intermediate_size", None) or config.hidden_dim
     lengths = np.array([len(ids) for ids in encoder.token_ids(texts)], dtype=np.float64)
-    weights = 2 * (4 * dim * dim + 2 * dim * wide) * lengths.sum()
-    return float(layers * (weights + 4 * dim * (lengths**2).sum()))
-
-
-def peak(dtype: torch.dtype, size: int = 1536, rows: int = 1024) -> float:
-    """Return the best GFLOP/s of a plain matrix product in a tenth of a second and more."""
-    left, right = torch.randn(rows, size).to(dtype), torch.randn(size, size).to(dtype)
-    best = 0.0
-    for _ in range(20):
-        begun = time.perf_counter()
-        for _ in range(4):
-            left @ right
-        best = max(best, 4 * 2 * rows * size * size / (time.perf_counter() - begun) / 1e9)
-    return best
-
-
-def distilbert(made: str) -> Path:
-    """Save a model of DistilBERT's real shape with random weights and the same uncased tokenizer."""
-    torch.manual_seed(0)
-    DistilBertModel(DistilBertConfig()).save_pretrained(made)
-    AutoTokenizer.from_pretrained(
-        find_model("all-MiniLM-L6-v2").folder, model_max_length=512
-    ).save_pretrained(made)
-    return Path(made)
-
-
-class NotebookLoop:
-    """Pads every text to the longest of the dataset and runs batches of 1,000, without any care."""
-
-    def __init__(self, folder: Path, longest: int) -> None:
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._model = AutoModel.from_pretrained(folder).eval()
-        self._longest = longest
-
-    def encode(self, texts: list[str]) -> np.ndarray:
-        """Return the hidden states of the first token."""
-        batch = self._tokenizer(
-            texts, padding="max_length", max_length=self._longest, truncation=True, return_tensors="pt"
-        )
-        states = []
-        for start in range(0, len(texts), 1000):
-            part = {name: values[start : start + 1000] for name, values in batch.items()}
-            with torch.no_grad():
-                states.append(self._model(**part).last_hidden_state[:, 0].cpu().numpy())
-        return np.concatenate(states)
+    token = 2 * (4 * dim * dim + 2 * dim * wide)
+    layer = token * lengths.sum() + 4 * dim * (lengths**2).sum()
+    last = layer
+    if encoder.config["pooling"] == "cls":
+        others = lengths.sum() - len(lengths)
+        last = token * len(lengths) + 4 * dim * dim * others + 4 * dim * lengths.sum()
+    return float((layers - 1) * layer + last)
 
 
 if __name__ == "__main__":

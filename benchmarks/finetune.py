@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
@@ -97,7 +99,9 @@ def plain(folder: Path, texts: list[str], labels: list[str], output: Path) -> No
         disable_tqdm=True,
     )
     collator = DataCollatorWithPadding(tokenizer)
-    Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=collator).train()
+    # It prints its own figures, even so.
+    with redirect_stdout(sys.stderr):
+        Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=collator).train()
 
 
 if __name__ == "__main__":

@@ -26,22 +26,20 @@ from common import RATIOS, note, reference, spread, table, times_as_fast
 # Embeddings and labels; seconds of fit and of predict, and the accuracy.
 Part = tuple[np.ndarray, np.ndarray]
 Figures = tuple[float, float, float]
-# Ours first, then the peers that it is compared with.
-HEADS: dict[str, dict[str, Callable[[], Any]]] = {
-    "kNN": {
-        "embstore, `KNNHead()`": embstore.KNNHead,
-        'scikit-learn, `KNeighborsClassifier(metric="cosine")`': lambda: KNeighborsClassifier(
-            metric="cosine"
-        ),
+# A head of ours, then the peers that it is compared with.
+HEADS: tuple[dict[str, Callable[[], Any]], ...] = (
+    {
+        "embstore: `KNNHead()`": embstore.KNNHead,
+        '`KNeighborsClassifier(metric="cosine")`': lambda: KNeighborsClassifier(metric="cosine"),
     },
-    "logistic": {
-        "embstore, `LogisticHead()`": embstore.LogisticHead,
-        "scikit-learn, `LogisticRegression(max_iter=3000)`": lambda: LogisticRegression(max_iter=3000),
-        "the same on standardized embeddings": lambda: make_pipeline(
+    {
+        "embstore: `LogisticHead()`": embstore.LogisticHead,
+        "`LogisticRegression(max_iter=3000)`": lambda: LogisticRegression(max_iter=3000),
+        "`LogisticRegression(max_iter=3000)`, standardized": lambda: make_pipeline(
             StandardScaler(), LogisticRegression(max_iter=3000)
         ),
     },
-}
+)
 
 
 def main() -> None:
@@ -53,16 +51,15 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         train, held = splits(arguments.home or Path(folder), arguments.texts)
-    print(
-        f"{len(train[1]):,} embeddings of train, {len(held[1]):,} of validation, {arguments.rounds} rounds.\n"
-    )
-    found = {kind: contest(heads, train, held, arguments.rounds) for kind, heads in HEADS.items()}
-    rows = [(name, *row(figures)) for heads in found.values() for name, figures in heads.items()]
+    found = [contest(heads, train, held, arguments.rounds) for heads in HEADS]
+    n_train, n_held = len(train[1]), len(held[1])
+    print(f"{n_train:,} embeddings of train, {n_held:,} of validation, {arguments.rounds} rounds.\n")
+    rows = [(name, *row(figures)) for heads in found for name, figures in heads.items()]
     print(table(["", "fit, s", "predict, s", "accuracy"], rows))
     ratios = []
-    for kind, heads in found.items():
+    for heads in found:
         (_, ours), *peers = ((name, [one[0] + one[1] for one in figures]) for name, figures in heads.items())
-        ratios += [times_as_fast(f"{kind}, fit and predict: {peer}", theirs, ours) for peer, theirs in peers]
+        ratios += [times_as_fast(f"{peer}, fit and predict", theirs, ours) for peer, theirs in peers]
     print(table(RATIOS, ratios))
 
 

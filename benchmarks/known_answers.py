@@ -139,7 +139,7 @@ def knn_check(store: embstore.Store, split: str, pooling: str, known: dict[int, 
         found = np.array(names)[counts.argmax(axis=1)]
         ours.append(round(float(np.mean(found == np.array(queries.labels))), 4))
     holds = all(abs(one - other) <= TOLERANCE for one, other in zip(ours, known.values(), strict=True))
-    what = f"{store.name} {split}, cosine kNN, {pooling}, k = {' / '.join(map(str, known))}"
+    what = f"{task_of(store)} {split}, cosine kNN, {pooling}, k = {' / '.join(map(str, known))}"
     return what, told(known.values(), 4), told(ours, 4), holds
 
 
@@ -151,8 +151,13 @@ def raw_logistic_check(store: embstore.Store, split: str, pooling: str, known: f
     codes, known_codes = ([names.index(str(label)) for label in part.labels] for part in (train, held))
     head = LogisticRegression(max_iter=3000).fit(train.embeddings, codes)
     ours = round(float(head.score(held.embeddings, known_codes)), 4)
-    what = f"{store.name} {split}, raw logistic, {pooling}"
+    what = f"{task_of(store)} {split}, raw logistic, {pooling}"
     return what, told([known], 4), told([ours], 4), abs(ours - known) <= TOLERANCE
+
+
+def task_of(store: embstore.Store) -> str:
+    """Return the dataset of a store: the name of the store without the pooling."""
+    return store.name.partition("-")[0]
 
 
 def label_names(part: embstore.Split) -> list[str]:
@@ -170,7 +175,12 @@ def head_checks(store: embstore.Store, split: str, knn: float, logistic: float) 
     ):
         head.fit(train.embeddings, np.array(train.labels))
         ours = round(float((head.predict(held.embeddings) == np.array(held.labels)).mean()), 4)
-        yield f"{store.name} {split}, {name}", f"at least {told([least], 4)}", told([ours], 4), ours >= least
+        yield (
+            f"{task_of(store)} {split}, {name}",
+            f"at least {told([least], 4)}",
+            told([ours], 4),
+            ours >= least,
+        )
 
 
 def build(task: str, pooling: str, home: Path) -> embstore.Store:

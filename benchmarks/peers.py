@@ -5,7 +5,7 @@ the index and all that is kept on disk. `embstore build` runs with its defaults 
 tries its paths each time; the export that it begins at its end is off, as it would run beside the next one.
 txtai keeps content and is given all texts at once; chromadb embeds by its sentence-transformers function and
 is given the largest batches that it takes. The peers have an environment of their own. Memory is the peak of
-a process's resident set.
+the resident set of a process.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def draw(speeds: Sequence[Speed], path: Path) -> None:
             axes.plot([one.wanted] * 2, [place - 0.4, place + 0.4], color=WANTED, linewidth=2)
     axes.axvline(1, color=WANTED, linewidth=0.8)
     axes.set_xscale("log")
-    axes.set_yticks(places, [f"{one.section}: {one.peer}" for one in speeds])
+    axes.set_yticks(places, [f"{one.section}: {one.peer}".replace("`", "") for one in speeds])
     axes.invert_yaxis()
     ticks = [one for one in (0.5, 1, 2, 5, 10, 20, 50, 100) if one <= 2 * max(one.most for one in speeds)]
     axes.set_xticks(ticks, [f"{one:g} x" for one in ticks])

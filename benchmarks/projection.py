@@ -29,12 +29,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--run", choices=["embstore", "stock"], help=argparse.SUPPRESS)
-    parser.add_argument("--home", help=argparse.SUPPRESS)
+    parser.add_argument("--home", help="folder that keeps the store for the next run")
     arguments = parser.parse_args()
     if arguments.run:
         print(json.dumps(once(arguments.run, arguments.home)))
         return
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory() as folder:
+        home = arguments.home or folder
         build(home)
         found: dict[str, list[dict[str, float]]] = {"embstore": [], "stock": []}
         before = process("embstore", home)

@@ -205,7 +205,7 @@ def embeddings_beside(scenes: Scenes, address: str, other: str, seconds: float) 
         for name, where in (("embstore", address), (peer, other)):
             body = json.dumps({"input": SHORT * 8, "model": "emotion"})
             taken, took = play(where, [body], 8, seconds, path="/v1/embeddings", warm=1)
-            per_text[name].append(1 / scenes.add(f"32 embeddings a request, 8 clients, {name}", taken, took))
+            per_text[name].append(1 / scenes.add(f"32 texts a request, 8 clients, {name}", taken, took))
     return times_as_fast(f"{peer}, 32 embeddings a request", per_text[peer], per_text["embstore"], 2.5)
 
 
