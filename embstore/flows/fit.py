@@ -26,7 +26,7 @@ class FitReport:
     store, name, head : str
         Path of the store, name of the head in it, and its kind.
     settings : dict
-        What was chosen: k and sharpness, or C.
+        What was chosen: k, weighting and, where votes are weighed, their sharpness; or C.
     labels : list of str
         Class names, ascending.
     trained_on, tuned_on : str
@@ -151,6 +151,7 @@ def settings_of(head: Any) -> dict[str, Any]:
     scorer = head.scorer_
     chosen = {"temperature": round(scorer.temperature, 4)}
     if isinstance(head, KNNHead):
-        weighting = "uniform" if scorer.sharpness is None else "similarity"
-        return {"k": scorer.k, "weighting": weighting, "sharpness": scorer.sharpness, **chosen}
+        if scorer.sharpness is None:
+            return {"k": scorer.k, "weighting": "uniform", **chosen}
+        return {"k": scorer.k, "weighting": "similarity", "sharpness": scorer.sharpness, **chosen}
     return {"C": head.C_, **chosen}

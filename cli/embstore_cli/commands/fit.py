@@ -62,6 +62,15 @@ def _facts(report: embstore.FitReport) -> list[tuple[str, str]]:
         ),
         ("tuned on", report.tuned_on),
         ("accuracy", f"{report.accuracy:.4f} on held-out texts"),
-        ("answers", f"{report.coverage:.1%} of held-out texts, {report.precision:.0%} of them right or more"),
+        ("answers", _answers(report)),
         ("took", f"{report.seconds:.1f} s"),
     ]
+
+
+def _answers(report: embstore.FitReport) -> str:
+    wanted = f"{100 * report.precision:g} % of them right or more"
+    if not report.coverage:
+        return f"no text: no threshold has {wanted}"
+    if not report.precision:
+        return "every text"
+    return f"{100 * report.coverage:.1f} % of held-out texts, {wanted}"
