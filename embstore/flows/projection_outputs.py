@@ -13,11 +13,11 @@ from embstore.data.parquet_out import write_parquet
 from embstore.errors import InvalidInput
 from embstore.flows.map_content import map_content
 from embstore.flows.projection import Projection
-from embstore.flows.tables import complete_bytes, rows_of, write_rows
+from embstore.flows.tables import rows_of, write_rows
+from embstore.outputs import PAGES, check_file, complete_bytes
 
 TABLES = (".csv", ".jsonl", ".parquet", ".npy")
 PICTURES = (".png", ".svg")
-PAGES = (".html", ".htm")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,10 @@ class ProjectionOutputs:
         Raises
         ------
         InvalidInput
-            A picture or page of three dimensions; a file of another suffix, in no folder, or that exists.
+            A picture or page of three dimensions; a file of another suffix, in no folder, that exists, or
+            that is named twice.
+        DiskFailure
+            A folder cannot be written to.
         """
         if dim != 2 and (self.picture or self.density or self.page):
             raise InvalidInput("Pictures and pages are of 2 dimensions.", fix="--dim 2")
@@ -61,6 +64,9 @@ class ProjectionOutputs:
         wanted += [(self.page, PAGES)] if self.page else []
         for path, suffixes in wanted:
             check_file(path, suffixes, overwrite=self.overwrite)
+        names = [path.resolve() for path, _ in wanted]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise InvalidInput(f"{twice[0]} is to be written twice.", fix="a name for each output")
 
     def write(self, projection: Projection) -> list[Path]:
         """Write them all; return the files.
@@ -90,22 +96,6 @@ class ProjectionOutputs:
         if self.page:
             embstore.write_map(map_content(projection), self.page, overwrite=self.overwrite)
         return [*self.tables, *(path for path in (self.picture, self.density, self.page) if path)]
-
-
-def check_file(path: Path, suffixes: Sequence[str], *, overwrite: bool) -> None:
-    """Refuse a file of another suffix, in no folder, or that exists; raises `InvalidInput`."""
-    if path.suffix.lower() not in suffixes:
-        raise InvalidInput(
-            f"{path} has no format that can be written.",
-            why=f"Its suffix is {path.suffix or 'missing'}; known are {', '.join(suffixes)}.",
-            fix=str(path.with_suffix(suffixes[0])),
-        )
-    if not path.parent.is_dir():
-        raise InvalidInput(f"There is no folder {path.parent}.", fix=f"mkdir -p {path.parent}")
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder.", fix=str(path / f"map{suffixes[0]}"))
-    if path.exists() and not overwrite:
-        raise InvalidInput(f"{path} exists already.", fix="--overwrite, or another name")
 
 
 def _write_table(projection: Projection, path: Path, *, raw: bool) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from embstore.errors import DiskFailure, InvalidInput
+from embstore.outputs import check_file, complete_bytes
 
 #: What a spreadsheet would run as a formula.
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -24,26 +24,8 @@ def rows_of(columns: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse a file that cannot be written, before any work is done.
-
-    Raises
-    ------
-    InvalidInput
-        Its suffix is none of ``.csv`` and ``.jsonl``, its folder does not exist, or it exists and may not be
-        overwritten.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise InvalidInput(
-            f"{path} has no format that can be written.",
-            why=f"Its suffix is {path.suffix or 'missing'}; known are {' and '.join(SUFFIXES)}.",
-            fix=f"--output {path.with_suffix('.jsonl')}",
-        )
-    if not path.parent.is_dir():
-        raise InvalidInput(f"There is no folder {path.parent}.", fix=f"mkdir -p {path.parent}")
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder.", fix=f"--output {path / 'answers.jsonl'}")
-    if path.exists() and not overwrite:
-        raise InvalidInput(f"{path} exists already.", fix="--overwrite, or another --output")
+    """Refuse a file of rows that cannot be written, before any work is done; see `embstore.outputs`."""
+    check_file(path, SUFFIXES, overwrite=overwrite)
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, raw: bool = False) -> int:
@@ -103,26 +85,3 @@ def _complete(path: Path) -> Iterator[IO[str]]:
     # newline="" is what the csv module asks for; JSON escapes the line breaks of a text itself.
     with complete_bytes(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
         yield text
-
-
-@contextmanager
-def complete_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file beside ``path`` that takes its name once the block has ended well.
-
-    Raises
-    ------
-    DiskFailure
-        The disk is full or refuses; ``path`` is as it was.
-    """
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        try:
-            with unfinished.open("wb") as file:
-                yield file
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise DiskFailure(
-            f"Writing to {path} failed: {error.strerror}.", fix=f"df -h {path.parent}"
-        ) from error

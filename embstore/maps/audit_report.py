@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from embstore.errors import DiskFailure
 from embstore.maps import words
 from embstore.maps.figures import PALETTE
-from embstore.maps.report import check_folder
+from embstore.outputs import check_folder
 
 PAGE, CONTENT = "index.html", "audit.json"
 # Characters of a text that are shown.

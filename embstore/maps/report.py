@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from embstore.errors import DiskFailure, InvalidInput
+from embstore.errors import DiskFailure
 from embstore.maps import words
 from embstore.maps.figures import (
     PALETTE,
@@ -20,6 +20,7 @@ from embstore.maps.figures import (
     confusion_figure,
     curve_figure,
 )
+from embstore.outputs import check_folder
 
 PAGE, CONTENT = "index.html", "comparison.json"
 _SCORES = {
@@ -71,14 +72,6 @@ def write_report(comparison: Mapping[str, Any], folder: str | Path, *, overwrite
             f"Writing to {target} failed: {error.strerror}.", fix="choose another folder"
         ) from error
     return target / PAGE
-
-
-def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that a report cannot be written to, before any work is done; see `write_report`."""
-    if folder.is_file():
-        raise InvalidInput(f"{folder} is a file.", fix="choose another folder")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise InvalidInput(f"{folder} is not empty.", fix="--overwrite, or choose another folder")
 
 
 def render(comparison: Mapping[str, Any]) -> str:

@@ -48,14 +48,15 @@ def audit(
     if report:
         embstore.check_folder(report, overwrite=overwrite)
     found = embstore.audit_store(store, home=home, options=embstore.AuditOptions(**chosen))
+    if report:
+        # First, for it takes an empty folder, and the output may stand in the same.
+        page = embstore.write_audit(found.as_json(), report, overwrite=overwrite)
+        screen.print_note(f"Report: {page}")
     if output:
         n = embstore.write_rows(output, found.review, raw=raw)
         screen.print_note(
             f"{n:,} rows to review in {output}; fill in new_label, then: embstore relabel {output}"
         )
-    if report:
-        page = embstore.write_audit(found.as_json(), report, overwrite=overwrite)
-        screen.print_note(f"Report: {page}")
     if as_json:
         screen.print_json(found.as_json())
         return
