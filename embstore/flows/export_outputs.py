@@ -65,8 +65,8 @@ def files_of(target: Path, kind: str) -> list[Path]:
 
 
 def beside(target: Path) -> Path:
-    """Return the file of the records that belong to a file of numbers."""
-    return target.with_suffix(".records.jsonl")
+    """Return the file of the records that belong to a file of numbers; no two of those share one."""
+    return target.with_name(f"{target.name}.records.jsonl")
 
 
 def check_replaceable(target: Path) -> None:
