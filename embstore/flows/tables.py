@@ -12,8 +12,8 @@ from typing import IO, Any
 
 from embstore.outputs import check_file, complete_bytes
 
-#: What a spreadsheet would run as a formula.
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet would run as a formula.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 SUFFIXES = (".csv", ".jsonl")
 
 
@@ -75,9 +75,20 @@ def _write_csv(file: IO[str], rows: Iterable[Mapping[str, Any]], *, raw: bool) -
 def _cell(value: Any, *, raw: bool) -> Any:
     if isinstance(value, list | dict):
         value = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(FORMULAS) and not raw:
-        return f"'{value}"
-    return value
+    return escaped(value) if isinstance(value, str) and not raw else value
+
+
+def escaped(text: str) -> str:
+    """Return a text with an apostrophe before it where a spreadsheet would run it as a formula.
+
+    A formula that has apostrophes already gets one more, so that `unescaped` gives back every text.
+    """
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULAS) else text
+
+
+def unescaped(cell: str) -> str:
+    """Return the text that `escaped` made a cell of."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULAS) else cell
 
 
 @contextmanager
