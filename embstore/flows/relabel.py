@@ -164,11 +164,9 @@ def _csv_rows(path: Path, file: IO[str], *, raw: bool) -> Iterator[dict[str, Any
     reader = csv.DictReader(file)
     _check_columns(path, reader.fieldnames or (), "Its header")
     for row in reader:
-        yield (
-            row
-            if raw
-            else {name: unescaped(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
-        )
+        # A row of more cells than the header has the others without a name.
+        named = {name: cell or "" for name, cell in row.items() if name is not None}
+        yield named if raw else {name: unescaped(cell) for name, cell in named.items()}
 
 
 def _json_rows(path: Path, file: IO[str]) -> Iterator[dict[str, Any]]:

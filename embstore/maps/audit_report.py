@@ -64,7 +64,7 @@ def render_audit(content: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("embstore.maps"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    for name in ("percent", "count", "sentence"):
+    for name in ("percent", "count", "counted", "sentence"):
         environment.filters[name] = getattr(words, name)
     environment.filters["shorten"] = lambda text: words.shorten(text, _LONGEST)
     most = max((row["records"] for row in shown["balance"]), default=1)

@@ -83,7 +83,17 @@ def render(comparison: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("embstore.maps"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    for name in ("percent", "signed", "count", "seconds", "milliseconds", "size", "chance", "sentence"):
+    for name in (
+        "percent",
+        "signed",
+        "count",
+        "counted",
+        "seconds",
+        "milliseconds",
+        "size",
+        "chance",
+        "sentence",
+    ):
         environment.filters[name] = getattr(words, name)
     environment.filters["shorten"] = lambda text: words.shorten(text, _LONGEST)
     return environment.get_template("compare.html").render(

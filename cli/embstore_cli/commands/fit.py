@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 import embstore
+from embstore.maps.words import counted
 from embstore_cli.options import home_option, json_option, store_option
 
 
@@ -58,7 +59,8 @@ def _facts(report: embstore.FitReport) -> list[tuple[str, str]]:
         ("head", f"{report.name}   ({settings})"),
         (
             "trained on",
-            f"{report.trained_on}, {report.records:,} records, {len(report.labels)} labels{unlabelled}",
+            f"{report.trained_on}, {counted(report.records, 'record')}, "
+            f"{counted(len(report.labels), 'label')}{unlabelled}",
         ),
         ("tuned on", report.tuned_on),
         ("accuracy", f"{report.accuracy:.4f} on held-out texts"),
