@@ -269,7 +269,8 @@ def _notes(task: Task) -> list[str]:
     labels, counts = np.unique(task.train.labels, return_counts=True)
     if single := labels[counts == 1].tolist():
         notes.append(f"Labels with one training text, which nothing can be held out of: {', '.join(single)}.")
-    for split in (task.train, task.evaluated):
-        if split.unlabelled:
-            notes.append(f"{counted(split.unlabelled, 'record')} of {split.name} without a label: left out.")
+    # What is held out of train has its name and its records without a label.
+    for name, n in {one.name: one.unlabelled for one in (task.train, task.evaluated)}.items():
+        if n:
+            notes.append(f"{counted(n, 'record')} of {name} without a label: left out.")
     return notes

@@ -88,3 +88,14 @@ def test_one_thing_is_told_in_the_singular(
         assert wrong_plurals(re.sub(r"<style>.*?</style>|<[^>]*>", "", said, flags=re.DOTALL)) == []
     assert "1 record of train without a label" in err
     assert "record 17 of the dataset, test: the text is empty" in err
+
+
+def test_what_holds_of_train_and_of_what_is_held_out_of_it_is_said_once(
+    tmp_path: Path, tiny_bert: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"text": f"{word} {i}", "label": word} for i in range(8) for word in ("sad", "cat")]
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"text": "bare", "label": None}]))
+    assert run(["build", str(path), "-s", "train", "--model", str(tiny_bert)]) == 0
+    assert run(["compare", "-s", "train"]) == 0
+    assert capsys.readouterr().err.count("1 record of train without a label") == 1

@@ -65,10 +65,10 @@ def audit(
     errors = content["label_errors"]
     if shown := errors["rows"][:_SHOWN]:
         rows = counted(len(found.review), "row")
-        screen.print_note(f"\nMost suspicious labels, {len(shown)} of {rows} to review:")
+        screen.print_note(f"Most suspicious labels, {len(shown)} of {rows} to review:")
         screen.print_table(("label", "p", "suggested", "p", "id", "text"), map(_suspect, shown))
     if content["conflicts"]["rows"]:
-        screen.print_note("\nThe same text, other labels:")
+        screen.print_note("The same text, other labels:")
         screen.print_table(
             ("labels", "similarity", "ids", "text"), map(_group, content["conflicts"]["rows"][:_SHOWN])
         )
