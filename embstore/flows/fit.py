@@ -10,7 +10,7 @@ from typing import Any
 from embstore.flows.classifier import HEAD
 from embstore.flows.heads import HeadOptions, fit_on
 from embstore.flows.labelled import training_split, validation_split
-from embstore.learn.calibration import NEVER, find_threshold
+from embstore.learn.calibration import NEVER, check_precision, find_threshold
 from embstore.learn.knn import KNNHead
 from embstore.store import Store
 from embstore.store.derived import check_name
@@ -112,6 +112,8 @@ def fit_head(
     """
     begun = time.perf_counter()
     name = check_name(HEAD, name or head)
+    # Now: after the fit it would be too late.
+    check_precision(precision)
     with Store.open(store, home=home) as opened:
         records = training_split(opened, train)
         validation = validation_split(opened, but=[train])

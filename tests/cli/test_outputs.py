@@ -76,6 +76,11 @@ def test_an_export_does_not_replace_what_is_no_export(
     assert "something else" in capsys.readouterr().err
 
 
+def test_a_precision_that_cannot_be_is_told_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fit", "-s", "absent", "--precision", "2"]) == 2
+    assert "It is 0 to 1" in capsys.readouterr().err
+
+
 def test_two_outputs_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = str(tmp_path / "map.png")
     assert run(["umap", "-s", "absent", "--picture", name, "--density", name]) == 2
