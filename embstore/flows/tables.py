@@ -28,7 +28,9 @@ def check_output(path: Path, *, overwrite: bool) -> None:
     check_file(path, SUFFIXES, overwrite=overwrite)
 
 
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, raw: bool = False) -> int:
+def write_rows(
+    path: Path, rows: Iterable[Mapping[str, Any]], *, raw: bool = False, columns: Sequence[str] = ()
+) -> int:
     """Write rows of the same keys to a CSV or JSON Lines file; return how many.
 
     Parameters
@@ -40,6 +42,8 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, raw: bool = Fal
     raw : bool
         Leave CSV cells that a spreadsheet would run as a formula as they are, instead of putting an
         apostrophe before them.
+    columns : sequence of str
+        Header of a CSV file without rows.
 
     Raises
     ------
@@ -49,7 +53,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, raw: bool = Fal
     with _complete(path) as file:
         if path.suffix.lower() == ".jsonl":
             return _write_lines(file, rows)
-        return _write_csv(file, rows, raw=raw)
+        return _write_csv(file, rows, raw=raw, columns=columns)
 
 
 def _write_lines(file: IO[str], rows: Iterable[Mapping[str, Any]]) -> int:
@@ -60,7 +64,7 @@ def _write_lines(file: IO[str], rows: Iterable[Mapping[str, Any]]) -> int:
     return n
 
 
-def _write_csv(file: IO[str], rows: Iterable[Mapping[str, Any]], *, raw: bool) -> int:
+def _write_csv(file: IO[str], rows: Iterable[Mapping[str, Any]], *, raw: bool, columns: Sequence[str]) -> int:
     writer = None
     n = 0
     for row in rows:
@@ -69,6 +73,8 @@ def _write_csv(file: IO[str], rows: Iterable[Mapping[str, Any]], *, raw: bool) -
             writer.writeheader()
         writer.writerow({key: _cell(value, raw=raw) for key, value in row.items()})
         n += 1
+    if writer is None and columns:
+        csv.DictWriter(file, columns).writeheader()
     return n
 
 

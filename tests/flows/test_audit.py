@@ -60,6 +60,7 @@ def test_the_rows_to_review_name_their_evidence(store: str) -> None:
     assert "bare" not in reasons
     for row in found.review:
         assert row["new_label"] == ""
+        assert tuple(row) == found.columns
         assert row["neighbors"].count(" | ") == 2
 
 

@@ -186,6 +186,18 @@ def test_ids_with_apostrophes_of_their_own_keep_them(
     assert labels("mine") == {one: f"'{one}" for one in ids}
 
 
+def test_an_audit_that_found_nothing_goes_back_too(
+    tmp_path: Path, stub_encoder: StubEncoder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, path = tmp_path / "same.csv", tmp_path / "review.csv"
+    source.write_text("text,label\nup,a\ndown,a\n")
+    embstore.build_store(source, "same", encoder=stub_encoder)
+    assert run(["audit", "-s", "same", "--output", str(path)]) == 0
+    assert capsys.readouterr().err == f"0 rows to review in {path}\n"
+    assert run(["relabel", str(path), "-s", "same"]) == 0
+    assert "nothing was changed" in capsys.readouterr().err
+
+
 def test_a_review_without_answers_says_that_nothing_changed(
     store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

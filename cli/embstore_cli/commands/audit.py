@@ -54,7 +54,7 @@ def audit(
         page = embstore.write_audit(found.as_json(), report, overwrite=overwrite)
         screen.print_note(f"Report: {page}")
     if output:
-        n = embstore.write_rows(output, found.review, raw=raw)
+        n = embstore.write_rows(output, found.review, raw=raw, columns=found.columns)
         then = f"; fill in new_label, then: embstore relabel {output}" if n else ""
         screen.print_note(f"{counted(n, 'row')} to review in {output}{then}")
     if as_json:
