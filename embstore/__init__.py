@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from embstore.maps.map_page import write_map
     from embstore.maps.pictures import LabelledPoints, density_picture, scatter_picture
     from embstore.maps.projection import Projector
-    from embstore.maps.report import check_folder, write_report
+    from embstore.maps.report import write_report
+    from embstore.outputs import check_folder
     from embstore.records import Encoded, Neighbor, Prediction, Record, Rejected, TextEncoder
     from embstore.service.options import ServeOptions
     from embstore.service.server import serve
@@ -83,7 +84,8 @@ _HOMES = {
     "embstore.maps.map_page": ("write_map",),
     "embstore.maps.pictures": ("LabelledPoints", "density_picture", "scatter_picture"),
     "embstore.maps.projection": ("Projector",),
-    "embstore.maps.report": ("check_folder", "write_report"),
+    "embstore.maps.report": ("write_report",),
+    "embstore.outputs": ("check_folder",),
     "embstore.records": ("Encoded", "Neighbor", "Prediction", "Record", "Rejected", "TextEncoder"),
     "embstore.service.options": ("ServeOptions",),
     "embstore.service.server": ("serve",),

@@ -51,13 +51,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right:
     right : sequence of str
         Columns that are set flush right.
     """
-    console = _console()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("-" if cell is None else _one_line(str(cell))) for cell in row))
-    console.print(table)
+    _print(table)
 
 
 def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
@@ -67,7 +66,7 @@ def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
     table.add_column(overflow="fold")
     for name, value in facts:
         table.add_row(name, Text(_one_line(str(value))))
-    _console().print(table)
+    _print(table)
 
 
 @contextmanager
@@ -101,8 +100,15 @@ class _RateColumn(ProgressColumn):
         return Text(f"{task.speed:,.0f}/s" if task.speed else "")
 
 
-def _console() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH, no_color=True)
+def _print(table: Table) -> None:
+    if sys.stdout.isatty():
+        Console().print(table)
+        return
+    console = Console(width=_PIPE_WIDTH, no_color=True)
+    with console.capture() as captured:
+        console.print(table)
+    # A column is as wide as its longest text: in a pipe each other line would be filled up with blanks.
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _one_line(text: str) -> str:

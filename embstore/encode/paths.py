@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,14 +119,14 @@ def choose(forwards: Sequence[Forward], ids: list[list[int]], token_budget: int,
     """
     reference, _ = run(forwards[0], ids, token_budget)
     parities = [parity(reference, run(one, ids, token_budget)[0]) for one in forwards]
-    seconds = _race([(one, token_budget) for one in forwards], ids)
+    seconds = race([partial(run, one, ids, token_budget) for one in forwards])
     trials = tuple(
         Trial(one.name, round(len(ids) / spent, 1), found)
         for one, spent, found in zip(forwards, seconds, parities, strict=True)
     )
     best, why = _fastest(trials)
     budgets = [token_budget, *(one for one in _BUDGETS.get(device, ()) if one != token_budget)]
-    spent = _race([(forwards[best], budget) for budget in budgets], ids)
+    spent = race([partial(run, forwards[best], ids, budget) for budget in budgets])
     quickest = int(np.argmin(spent))
     budget = budgets[quickest if spent[0] > _WORTH * spent[quickest] else 0]
     return Choice(trials[best].name, budget, why, trials)
@@ -139,6 +140,18 @@ def run(forward: Forward, ids: list[list[int]], token_budget: int) -> tuple[Embe
     ordered = np.empty_like(embeddings)
     ordered[np.concatenate(batches)] = embeddings
     return ordered, spent
+
+
+def race(runners: Sequence[Callable[[], tuple[Embeddings, float]]]) -> list[float]:
+    """Return the median seconds of each, run in turn: the machine's other work then meets all alike.
+
+    Parameters
+    ----------
+    runners : sequence of callables
+        Each runs the same texts and returns their embeddings and the seconds that they took, as `run` does.
+    """
+    rounds = [[one()[1] for one in runners] for _ in range(_ROUNDS)]
+    return [statistics.median(spent) for spent in zip(*rounds, strict=True)]
 
 
 def timed(call: Callable[[], Result]) -> tuple[Result, float]:
@@ -177,12 +190,6 @@ def _fused(model: Any, dtype: torch.dtype, pooling: str, *, normalize: bool) -> 
         return None
     weights = read_weights(model)
     return None if weights is None else FusedForward(weights, dtype, pooling, normalize=normalize)
-
-
-def _race(runners: Sequence[tuple[Forward, int]], ids: list[list[int]]) -> list[float]:
-    """Return the median seconds of each, run in turn: the machine's other work then meets all alike."""
-    rounds = [[run(forward, ids, budget)[1] for forward, budget in runners] for _ in range(_ROUNDS)]
-    return [statistics.median(spent) for spent in zip(*rounds, strict=True)]
 
 
 def _fastest(trials: Sequence[Trial]) -> tuple[int, str]:

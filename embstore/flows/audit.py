@@ -23,6 +23,10 @@ from embstore.store import Store
 
 # Neighbors whose mean similarity tells an outlier, and robust deviations below the median that make one.
 _FAR_NEIGHBORS, _FAR_DEVIATIONS = 10, 3.5
+_REVIEW_COLUMNS = (
+    *("id", "split", "reason", "label", "suggested", "suggested_probability", "label_probability"),
+    *("neighbors", "text", "new_label"),
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,11 @@ class Audit:
     content: dict[str, Any]
     review: list[dict[str, Any]]
     label_probabilities: dict[str, float]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of ``review``, of one without rows too."""
+        return _REVIEW_COLUMNS
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values."""

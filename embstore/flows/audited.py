@@ -10,6 +10,7 @@ import numpy as np
 
 from embstore.data.splits import order_splits
 from embstore.errors import InvalidData, NotFound
+from embstore.maps.words import counted
 from embstore.records import Embeddings, Mask, Rows, Similarities
 from embstore.store import Store
 from embstore.store.graph import Graph, graph_of
@@ -98,7 +99,7 @@ def audited_records(store: Store, splits: Sequence[str] = ()) -> AuditedRecords:
     rows = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
     if len(rows) < 2:
         raise InvalidData(
-            f"{len(rows)} records of {store.name} are too few to be audited.",
+            f"{counted(len(rows), 'record')} of {store.name}: too few for an audit.",
             why="An audit compares each with others.",
             fix="embstore build DATASET",
         )

@@ -27,6 +27,7 @@ from embstore.learn.duplicates import leaked, repeated
 from embstore.learn.metrics import Score, compare_pair
 from embstore.learn.sampling import check_sampling, hold_out
 from embstore.learn.verdict import WORTH, Verdict, check_worth, judge
+from embstore.maps.words import counted
 from embstore.store import Store
 
 if TYPE_CHECKING:
@@ -211,7 +212,8 @@ def _task(store: Store, options: CompareOptions) -> tuple[Task, str]:
     task = Task(train.only(kept), None, train.only(held))
     if len(set(task.train.labels)) < 2:
         raise InvalidData(
-            f"{len(train)} records are too few to hold some out.", fix="build a store with a split test"
+            f"{counted(len(train), 'record')}: too few to hold some out.",
+            fix="build a store with a split test",
         )
     return task, f"a fifth of {train.name}, held out"
 
@@ -261,12 +263,14 @@ def _notes(task: Task) -> list[str]:
     if unseen:
         n = sum(label in unseen for label in task.evaluated.labels)
         notes.append(
-            f"{n:,} evaluated texts have a label that train lacks and count as wrong: {', '.join(unseen)}."
+            f"{counted(n, 'evaluated text')} with a label that train lacks: counted as wrong "
+            f"({', '.join(unseen)})."
         )
     labels, counts = np.unique(task.train.labels, return_counts=True)
     if single := labels[counts == 1].tolist():
         notes.append(f"Labels with one training text, which nothing can be held out of: {', '.join(single)}.")
-    for split in (task.train, task.evaluated):
-        if split.unlabelled:
-            notes.append(f"{split.unlabelled:,} records of {split.name} have no label and were left out.")
+    # What is held out of train has its name and its records without a label.
+    for name, n in {one.name: one.unlabelled for one in (task.train, task.evaluated)}.items():
+        if n:
+            notes.append(f"{counted(n, 'record')} of {name} without a label: left out.")
     return notes

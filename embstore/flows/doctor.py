@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from embstore.data import ReadOptions, open_dataset
 from embstore.encode.forward import PaddedForward
 from embstore.encode.gate import parity
 from embstore.encode.onnx_encoder import OnnxEncoder, load_exported
-from embstore.encode.paths import run, timed, write_choice
+from embstore.encode.paths import race, run, timed, write_choice
 from embstore.encode.torch_encoder import TorchEncoder
 from embstore.errors import InvalidData, InvalidInput
 from embstore.flows.encoders import EncoderChoice, encoder_for
@@ -22,6 +23,8 @@ from embstore.learn.logistic import LogisticHead
 from embstore.learn.sampling import hold_out
 from embstore.records import Embeddings, Record, Rejected
 from embstore.store import Store, find_store
+
+Runner = Callable[[], tuple[Embeddings, float]]
 
 #: Fewer texts say nothing about speed or neighbors.
 LEAST_TEXTS = 64
@@ -36,7 +39,8 @@ class PathReport:
     name : str
         Of the path.
     texts_per_second : float
-        On the texts at hand; of torch and the fused paths without tokenization.
+        On the texts at hand, median of rounds in which the paths take turns; of torch and the fused paths
+        without tokenization.
     least_cosine, mean_cosine, overlap : float
         To the first path, see `embstore.encode.gate.Parity`.
     passes : bool
@@ -151,14 +155,16 @@ def _examine(encoder: TorchEncoder, records: Sequence[Record], seed: int) -> Exa
     ids = encoder.token_ids(texts)
     config = encoder.config
     reference = PaddedForward(encoder.model, config["pooling"], normalize=config["normalize"])
-    known, _ = run(reference, ids, encoder.token_budget)
-    reports = []
-    for forward in [reference, *(one for one in encoder.paths() if one.name != reference.name)]:
-        found, seconds = run(forward, ids, encoder.token_budget)
-        reports.append(_report(forward.name, known, found, seconds, judge))
+    forwards = [reference, *(one for one in encoder.paths() if one.name != reference.name)]
+    runners: dict[str, Runner] = {one.name: partial(run, one, ids, encoder.token_budget) for one in forwards}
     exported = load_exported(encoder.fingerprint) if device == "cpu" else None
     if exported is not None:
-        reports.append(_report("onnxruntime float32", known, *_run_exported(exported, texts), judge))
+        runners["onnxruntime float32"] = partial(_run_exported, exported, texts)
+    embeddings = [one()[0] for one in runners.values()]
+    reports = [
+        _report(name, embeddings[0], found, spent, judge)
+        for name, found, spent in zip(runners, embeddings, race(list(runners.values())), strict=True)
+    ]
     return Examination(
         model=str(config["model"]),
         fingerprint=encoder.fingerprint,

@@ -15,28 +15,17 @@ import numpy as np
 
 import embstore.flows.opening  # noqa: F401  (a store opened here can load its encoder)
 from embstore.data.handover import save_dataset, write_atlas_parquet, write_records_parquet
-from embstore.errors import DiskFailure, InvalidData, InvalidInput
+from embstore.errors import DiskFailure, InvalidData
+from embstore.flows.export_outputs import beside, check_export, check_replaceable, files_of
 from embstore.flows.projection import project_records
-from embstore.flows.tables import complete_bytes, write_rows
+from embstore.flows.tables import write_rows
 from embstore.maps.layout import ProjectionOptions
+from embstore.outputs import complete_bytes
 from embstore.records import Embeddings, Record, Rows
 from embstore.store import Store
 from embstore.store.graph import graph_of
 from embstore.store.handover import write_faiss, write_safetensors
 
-# Suffix of each format; a folder has none.
-FORMATS = {
-    "parquet": ".parquet",
-    "atlas": ".parquet",
-    "npy": ".npy",
-    "safetensors": ".safetensors",
-    "jsonl": ".jsonl",
-    "csv": ".csv",
-    "faiss": ".faiss",
-    "datasets": "",
-}
-# Formats that hold numbers alone: the records stand in a file beside them.
-_BESIDE = ("npy", "safetensors", "faiss")
 # Records handed over together: some MB.
 _BLOCK = 4096
 # Neighbors of each point in the file for embedding-atlas.
@@ -130,7 +119,7 @@ def export_store(
     begun = time.perf_counter()
     chosen = options or ExportOptions()
     target = Path(output)
-    kind = check_export(target, chosen)
+    kind = check_export(target, chosen.kind, overwrite=chosen.overwrite)
     with Store.open(store, home=home) as opened:
         names = list(dict.fromkeys(chosen.splits)) or [str(name) for name in opened.reader.counts("split")]
         parts = [opened.rows(split=name) for name in names]
@@ -138,7 +127,7 @@ def export_store(
         if not len(rows):
             raise InvalidData(f"The store {opened.name} has no records.", fix="embstore build DATASET")
         _WRITERS[kind](opened, rows, target, chosen)
-        files = [target, *([beside(target)] if kind in _BESIDE else [])]
+        files = files_of(target, kind)
         found = [one for file in files for one in ([file] if file.is_file() else file.rglob("*"))]
         return ExportReport(
             store=str(opened.path),
@@ -148,40 +137,6 @@ def export_store(
             bytes=sum(one.stat().st_size for one in found if one.is_file()),
             seconds=round(time.perf_counter() - begun, 3),
         )
-
-
-def check_export(target: Path, options: ExportOptions) -> str:
-    """Return the format of an output; refuse one that cannot be written, before any work is done."""
-    by_suffix = next((name for name, suffix in FORMATS.items() if suffix == target.suffix.lower()), None)
-    kind = options.kind or by_suffix
-    if kind not in FORMATS:
-        raise InvalidInput(
-            f"{target} has no format that can be written."
-            if kind is None
-            else f"There is no format {kind!r}.",
-            why=f"Known: {', '.join(FORMATS)}.",
-            fix=f"embstore export {target.with_suffix('.parquet')}",
-        )
-    if FORMATS[kind] != target.suffix.lower():
-        wanted = FORMATS[kind] or "no suffix: it is a folder"
-        raise InvalidInput(
-            f"{target} is no name for {kind}.",
-            why=f"It ends in {wanted}." if FORMATS[kind] else f"It has {wanted}.",
-            fix=f"embstore export {target.with_suffix(FORMATS[kind])} --format {kind}",
-        )
-    if not target.parent.is_dir():
-        raise InvalidInput(f"There is no folder {target.parent}.", fix=f"mkdir -p {target.parent}")
-    for file in [target, *([beside(target)] if kind in _BESIDE else [])]:
-        if file.is_dir() and kind != "datasets":
-            raise InvalidInput(f"{file} is a folder.", fix="another name")
-        if file.exists() and not options.overwrite:
-            raise InvalidInput(f"{file} exists already.", fix="--overwrite, or another name")
-    return kind
-
-
-def beside(target: Path) -> Path:
-    """Return the file of the records that belong to a file of numbers."""
-    return target.with_suffix(".records.jsonl")
 
 
 def _blocks(store: Store, rows: Rows) -> Iterator[Block]:
@@ -270,7 +225,8 @@ def _write_datasets(store: Store, rows: Rows, target: Path, options: ExportOptio
         try:
             save_dataset(unfinished, splits, classes)
             if target.exists():
-                _remove(target)
+                check_replaceable(target)
+                shutil.rmtree(target)
             unfinished.rename(target)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -278,13 +234,6 @@ def _write_datasets(store: Store, rows: Rows, target: Path, options: ExportOptio
         raise DiskFailure(
             f"Writing to {target} failed: {error.strerror}.", fix=f"df -h {target.parent}"
         ) from error
-
-
-def _remove(target: Path) -> None:
-    """Remove an older export; a folder that is none is refused rather than lost."""
-    if not (target / "dataset_dict.json").is_file():
-        raise InvalidInput(f"{target} holds something else than a saved dataset.", fix="another name")
-    shutil.rmtree(target)
 
 
 _WRITERS: dict[str, Callable[[Store, Rows, Path, ExportOptions], None]] = {

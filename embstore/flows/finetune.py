@@ -22,6 +22,7 @@ from embstore.flows.outcomes import Outcome, Task, latency
 from embstore.learn.classifier_model import ModelSource
 from embstore.learn.epochs import EpochScore, Progress
 from embstore.learn.finetuning import CHECKPOINTS, Finetuned, FinetuneOptions, finetune
+from embstore.outputs import check_writable
 from embstore.store import Store
 
 OnEpoch = Callable[[EpochScore], None]
@@ -195,9 +196,8 @@ def _finetuned(
 
 def _prepare(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that holds something else than a stopped run."""
+    check_writable(folder)
     try:
-        if folder.exists() and not folder.is_dir():
-            raise InvalidInput(f"{folder} is a file.", fix="choose another folder")
         left = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
         if left - {CHECKPOINTS} and not overwrite:
             raise InvalidInput(

@@ -10,7 +10,7 @@ from typing import Any
 from embstore.flows.classifier import HEAD
 from embstore.flows.heads import HeadOptions, fit_on
 from embstore.flows.labelled import training_split, validation_split
-from embstore.learn.calibration import NEVER, find_threshold
+from embstore.learn.calibration import NEVER, check_precision, find_threshold
 from embstore.learn.knn import KNNHead
 from embstore.store import Store
 from embstore.store.derived import check_name
@@ -26,7 +26,7 @@ class FitReport:
     store, name, head : str
         Path of the store, name of the head in it, and its kind.
     settings : dict
-        What was chosen: k and sharpness, or C.
+        What was chosen: k, weighting and, where votes are weighed, their sharpness; or C.
     labels : list of str
         Class names, ascending.
     trained_on, tuned_on : str
@@ -112,6 +112,8 @@ def fit_head(
     """
     begun = time.perf_counter()
     name = check_name(HEAD, name or head)
+    # Now: after the fit it would be too late.
+    check_precision(precision)
     with Store.open(store, home=home) as opened:
         records = training_split(opened, train)
         validation = validation_split(opened, but=[train])
@@ -151,6 +153,7 @@ def settings_of(head: Any) -> dict[str, Any]:
     scorer = head.scorer_
     chosen = {"temperature": round(scorer.temperature, 4)}
     if isinstance(head, KNNHead):
-        weighting = "uniform" if scorer.sharpness is None else "similarity"
-        return {"k": scorer.k, "weighting": weighting, "sharpness": scorer.sharpness, **chosen}
+        if scorer.sharpness is None:
+            return {"k": scorer.k, "weighting": "uniform", **chosen}
+        return {"k": scorer.k, "weighting": "similarity", "sharpness": scorer.sharpness, **chosen}
     return {"C": head.C_, **chosen}

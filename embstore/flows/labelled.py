@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from embstore.errors import InvalidData, NotFound
+from embstore.maps.words import counted
 from embstore.records import Codes, Embeddings, Mask, Rows
 from embstore.store import Store
 
@@ -98,7 +99,7 @@ def training_split(store: Store, name: str) -> LabelledSplit:
     if len(set(split.labels)) < 2:
         raise InvalidData(
             f"The split {name} of {store.name} has one label only: {split.labels[0]!r}.",
-            why=f"A classifier chooses between at least 2; {len(split):,} records have this one.",
+            why=f"A classifier chooses between at least 2; {counted(len(split), 'record')} with this one.",
             fix="build the store again with records of other labels, or check --label-column",
         )
     return split

@@ -13,11 +13,11 @@ from embstore.data.parquet_out import write_parquet
 from embstore.errors import InvalidInput
 from embstore.flows.map_content import map_content
 from embstore.flows.projection import Projection
-from embstore.flows.tables import complete_bytes, rows_of, write_rows
+from embstore.flows.tables import rows_of, write_rows
+from embstore.outputs import PAGES, check_file, complete_bytes
 
 TABLES = (".csv", ".jsonl", ".parquet", ".npy")
 PICTURES = (".png", ".svg")
-PAGES = (".html", ".htm")
 _OPTIONS = {"--output": TABLES, "--picture": PICTURES, "--html": PAGES}
 
 
@@ -53,7 +53,10 @@ class ProjectionOutputs:
         Raises
         ------
         InvalidInput
-            A picture or page of three dimensions; a file of another suffix, in no folder, or that exists.
+            A picture or page of three dimensions; a file of another suffix, in no folder, that exists, or
+            that is named twice.
+        DiskFailure
+            A folder cannot be written to.
         """
         if dim != 2 and (self.picture or self.density or self.page):
             raise InvalidInput("Pictures and pages are of 2 dimensions.", fix="--dim 2")
@@ -61,7 +64,12 @@ class ProjectionOutputs:
         wanted += [(path, PICTURES) for path in (self.picture, self.density) if path]
         wanted += [(self.page, PAGES)] if self.page else []
         for path, suffixes in wanted:
-            check_file(path, suffixes, overwrite=self.overwrite)
+            others = [option for option, known in _OPTIONS.items() if path.suffix.lower() in known]
+            other = f"{others[0]} {path}" if others else ""
+            check_file(path, suffixes, overwrite=self.overwrite, other=other)
+        names = [path.resolve() for path, _ in wanted]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise InvalidInput(f"{twice[0]} is to be written twice.", fix="a name for each output")
 
     def write(self, projection: Projection) -> list[Path]:
         """Write them all; return the files.
@@ -91,24 +99,6 @@ class ProjectionOutputs:
         if self.page:
             embstore.write_map(map_content(projection), self.page, overwrite=self.overwrite)
         return [*self.tables, *(path for path in (self.picture, self.density, self.page) if path)]
-
-
-def check_file(path: Path, suffixes: Sequence[str], *, overwrite: bool) -> None:
-    """Refuse a file of another suffix, in no folder, or that exists; raises `InvalidInput`."""
-    suffix = path.suffix.lower()
-    if suffix not in suffixes:
-        others = [f"{option} {path}" for option, known in _OPTIONS.items() if suffix in known]
-        raise InvalidInput(
-            f"{path} has no format that can be written.",
-            why=f"Its suffix is {path.suffix or 'missing'}; known are {', '.join(suffixes)}.",
-            fix=others[0] if others else str(path.with_suffix(suffixes[0])),
-        )
-    if not path.parent.is_dir():
-        raise InvalidInput(f"There is no folder {path.parent}.", fix=f"mkdir -p {path.parent}")
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder.", fix=str(path / f"map{suffixes[0]}"))
-    if path.exists() and not overwrite:
-        raise InvalidInput(f"{path} exists already.", fix="--overwrite, or another name")
 
 
 def _write_table(projection: Projection, path: Path, *, raw: bool) -> None:

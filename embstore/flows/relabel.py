@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from embstore.data.quoted import MAX_FIELD
 from embstore.errors import InvalidData, InvalidInput, NotFound
-from embstore.flows.tables import FORMULAS
+from embstore.flows.tables import unescaped
 from embstore.store import Store
 from embstore.store.relabeling import Relabelled, relabel_records, undo_relabel
 
@@ -41,6 +41,15 @@ class RelabelReport:
     source: str
     undone: bool = False
 
+    @property
+    def note(self) -> str:
+        """What a person should know, or the empty string."""
+        if self.changed and not self.undone:
+            return "Heads that were fitted before are of the old labels: embstore fit"
+        if self.changed or self.unchanged:
+            return ""
+        return f"No {NEW_LABEL} of {self.source} is filled in: nothing was changed."
+
     def as_json(self) -> dict[str, Any]:
         """Return JSON values."""
         return asdict(self)
@@ -52,6 +61,7 @@ def relabel_store(
     *,
     home: str | Path | None = None,
     new_labels: bool = False,
+    raw: bool = False,
 ) -> RelabelReport:
     """Give records the labels of a reviewed file; nothing is encoded.
 
@@ -66,19 +76,21 @@ def relabel_store(
         See `Store.open`.
     new_labels : bool
         Allow labels that no record of the store has yet.
+    raw : bool
+        Cells of the CSV are as they stand, none with an apostrophe before a formula: the file was written so.
 
     Raises
     ------
     NotFound
         No such file, store or record.
     InvalidInput
-        The file is no CSV or JSON Lines, or lacks a column.
+        The file is no CSV or JSON Lines, is empty, or lacks a column.
     InvalidData
         A label that is new to the store, an id with two answers, a record that was changed since the review.
         Nothing was changed, whatever is wrong.
     """
     path = Path(file)
-    labels, expected = _answers(path)
+    labels, expected = _answers(path, raw=raw)
     with Store.open(store, home=home) as opened:
         folder = opened.path
         known = {label for label in opened.reader.counts("label") if label is not None}
@@ -112,24 +124,11 @@ def _report(folder: Path, done: Relabelled, *, undone: bool) -> RelabelReport:
     return RelabelReport(str(folder), done.changed, done.unchanged, done.source, undone)
 
 
-def _answers(path: Path) -> tuple[dict[str, str], dict[str, str | None]]:
+def _answers(path: Path, *, raw: bool) -> tuple[dict[str, str], dict[str, str | None]]:
     """Return new labels by id, and the labels that they had at the review where the file says so."""
     labels: dict[str, str] = {}
     expected: dict[str, str | None] = {}
-    for number, row in enumerate(_rows(path), 1):
-        if not isinstance(row, dict):
-            raise InvalidInput(
-                f"Row {number} of {path} is no JSON object.",
-                why=f"It is {row!r:.40}.",
-                fix='{"id": "train-1", "new_label": "joy"}',
-            )
-        for column in ("id", NEW_LABEL):
-            if column not in row:
-                raise InvalidInput(
-                    f"{path} has no column {column!r}.",
-                    why=f"Row {number} has: {', '.join(map(str, row))}.",
-                    fix="embstore audit --output review.csv   (writes such a file)",
-                )
+    for row in _rows(path, raw=raw):
         record_id, label = _text(row["id"]), _text(row[NEW_LABEL])
         if not label.strip():
             continue
@@ -143,26 +142,55 @@ def _answers(path: Path) -> tuple[dict[str, str], dict[str, str | None]]:
     return labels, expected
 
 
-def _rows(path: Path) -> Iterator[Any]:
+def _rows(path: Path, *, raw: bool) -> Iterator[dict[str, Any]]:
     if path.suffix.lower() not in SUFFIXES:
         raise InvalidInput(
             f"{path} is no reviewed file.", why=f"Known are {' and '.join(SUFFIXES)}.", fix="review.csv"
         )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() == ".csv":
-                # The text of a row may be longer than what csv takes unasked.
-                csv.field_size_limit(max(MAX_FIELD, csv.field_size_limit()))
-                yield from csv.DictReader(file)
-            else:
-                yield from (json.loads(line) for line in file if line.strip())
+            yield from (
+                _csv_rows(path, file, raw=raw) if path.suffix.lower() == ".csv" else _json_rows(path, file)
+            )
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.") from error
     except (OSError, ValueError, csv.Error) as error:
         raise InvalidInput(f"{path} cannot be read.", why=str(error)) from error
 
 
+def _csv_rows(path: Path, file: IO[str], *, raw: bool) -> Iterator[dict[str, Any]]:
+    # The text of a row may be longer than what csv takes unasked.
+    csv.field_size_limit(max(MAX_FIELD, csv.field_size_limit()))
+    reader = csv.DictReader(file)
+    _check_columns(path, reader.fieldnames or (), "Its header")
+    for row in reader:
+        # A row of more cells than the header has the others without a name.
+        named = {name: cell or "" for name, cell in row.items() if name is not None}
+        yield named if raw else {name: unescaped(cell) for name, cell in named.items()}
+
+
+def _json_rows(path: Path, file: IO[str]) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(filter(str.strip, file), 1):
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise InvalidInput(
+                f"Row {number} of {path} is no JSON object.",
+                why=f"It is {row!r:.40}.",
+                fix='{"id": "train-1", "new_label": "joy"}',
+            )
+        _check_columns(path, list(row), f"Row {number}")
+        yield row
+
+
+def _check_columns(path: Path, columns: Sequence[str], where: str) -> None:
+    for column in ("id", NEW_LABEL):
+        if column not in columns:
+            raise InvalidInput(
+                f"{path} has no column {column!r}.",
+                why=f"{where} has: {', '.join(map(str, columns)) or 'nothing'}.",
+                fix="embstore audit --output review.csv   (writes such a file)",
+            )
+
+
 def _text(value: Any) -> str:
-    """Return a cell without the apostrophe that keeps a spreadsheet from running it."""
-    text = "" if value is None else str(value)
-    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULAS) else text
+    return "" if value is None else str(value)

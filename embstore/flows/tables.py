@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from embstore.errors import DiskFailure, InvalidInput
+from embstore.outputs import check_file, complete_bytes
 
-#: What a spreadsheet would run as a formula.
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet would run as a formula.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 SUFFIXES = (".csv", ".jsonl")
 
 
@@ -24,29 +24,13 @@ def rows_of(columns: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse a file that cannot be written, before any work is done.
-
-    Raises
-    ------
-    InvalidInput
-        Its suffix is none of ``.csv`` and ``.jsonl``, its folder does not exist, or it exists and may not be
-        overwritten.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise InvalidInput(
-            f"{path} has no format that can be written.",
-            why=f"Its suffix is {path.suffix or 'missing'}; known are {' and '.join(SUFFIXES)}.",
-            fix=f"--output {path.with_suffix('.jsonl')}",
-        )
-    if not path.parent.is_dir():
-        raise InvalidInput(f"There is no folder {path.parent}.", fix=f"mkdir -p {path.parent}")
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder.", fix=f"--output {path / 'answers.jsonl'}")
-    if path.exists() and not overwrite:
-        raise InvalidInput(f"{path} exists already.", fix="--overwrite, or another --output")
+    """Refuse a file of rows that cannot be written, before any work is done; see `embstore.outputs`."""
+    check_file(path, SUFFIXES, overwrite=overwrite)
 
 
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, raw: bool = False) -> int:
+def write_rows(
+    path: Path, rows: Iterable[Mapping[str, Any]], *, raw: bool = False, columns: Sequence[str] = ()
+) -> int:
     """Write rows of the same keys to a CSV or JSON Lines file; return how many.
 
     Parameters
@@ -58,6 +42,8 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, raw: bool = Fal
     raw : bool
         Leave CSV cells that a spreadsheet would run as a formula as they are, instead of putting an
         apostrophe before them.
+    columns : sequence of str
+        Header of a CSV file without rows.
 
     Raises
     ------
@@ -67,7 +53,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, raw: bool = Fal
     with _complete(path) as file:
         if path.suffix.lower() == ".jsonl":
             return _write_lines(file, rows)
-        return _write_csv(file, rows, raw=raw)
+        return _write_csv(file, rows, raw=raw, columns=columns)
 
 
 def _write_lines(file: IO[str], rows: Iterable[Mapping[str, Any]]) -> int:
@@ -78,7 +64,7 @@ def _write_lines(file: IO[str], rows: Iterable[Mapping[str, Any]]) -> int:
     return n
 
 
-def _write_csv(file: IO[str], rows: Iterable[Mapping[str, Any]], *, raw: bool) -> int:
+def _write_csv(file: IO[str], rows: Iterable[Mapping[str, Any]], *, raw: bool, columns: Sequence[str]) -> int:
     writer = None
     n = 0
     for row in rows:
@@ -87,15 +73,28 @@ def _write_csv(file: IO[str], rows: Iterable[Mapping[str, Any]], *, raw: bool) -
             writer.writeheader()
         writer.writerow({key: _cell(value, raw=raw) for key, value in row.items()})
         n += 1
+    if writer is None and columns:
+        csv.DictWriter(file, columns).writeheader()
     return n
 
 
 def _cell(value: Any, *, raw: bool) -> Any:
     if isinstance(value, list | dict):
         value = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(FORMULAS) and not raw:
-        return f"'{value}"
-    return value
+    return escaped(value) if isinstance(value, str) and not raw else value
+
+
+def escaped(text: str) -> str:
+    """Return a text with an apostrophe before it where a spreadsheet would run it as a formula.
+
+    A formula that has apostrophes already gets one more, so that `unescaped` gives back every text.
+    """
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULAS) else text
+
+
+def unescaped(cell: str) -> str:
+    """Return the text that `escaped` made a cell of."""
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_FORMULAS) else cell
 
 
 @contextmanager
@@ -103,26 +102,3 @@ def _complete(path: Path) -> Iterator[IO[str]]:
     # newline="" is what the csv module asks for; JSON escapes the line breaks of a text itself.
     with complete_bytes(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
         yield text
-
-
-@contextmanager
-def complete_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file beside ``path`` that takes its name once the block has ended well.
-
-    Raises
-    ------
-    DiskFailure
-        The disk is full or refuses; ``path`` is as it was.
-    """
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        try:
-            with unfinished.open("wb") as file:
-                yield file
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise DiskFailure(
-            f"Writing to {path} failed: {error.strerror}.", fix=f"df -h {path.parent}"
-        ) from error

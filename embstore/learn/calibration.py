@@ -115,10 +115,7 @@ def find_threshold(held_out: HeldOut, precision: float) -> Threshold:
     InvalidInput
         ``precision`` is not in [0, 1].
     """
-    if not 0 <= precision <= 1:
-        raise InvalidInput(
-            f"A precision of {precision} cannot be.", why="It is 0 to 1.", fix="--precision 0.9"
-        )
+    check_precision(precision)
     if precision == 0:
         return Threshold(0.0, held_out.accuracy, 1.0)
     confidences = held_out.probabilities.max(axis=1)
@@ -132,3 +129,11 @@ def find_threshold(held_out: HeldOut, precision: float) -> Threshold:
         return Threshold(NEVER, 0.0, 0.0)
     last = int(good[-1])
     return Threshold(float(sorted_confidences[last]), float(right[last]), (last + 1) / len(order))
+
+
+def check_precision(precision: float) -> None:
+    """Refuse a share that cannot be; raises `InvalidInput`."""
+    if not 0 <= precision <= 1:
+        raise InvalidInput(
+            f"A precision of {precision} cannot be.", why="It is 0 to 1.", fix="--precision 0.9"
+        )

@@ -58,7 +58,9 @@ def check_sampling(shots: int, seeds: int, protocol: str) -> None:
 
 
 def hold_out(labels: Sequence[str], share: float, seed: int) -> tuple[Rows, Rows]:
-    """Return positions to keep and to hold out, ascending; of each label its share where all have two.
+    """Return positions to keep and to hold out, ascending; of each label its share where there is room.
+
+    A label that stands once is kept, where there are others to hold out: it could not be learned.
 
     Parameters
     ----------
@@ -69,12 +71,15 @@ def hold_out(labels: Sequence[str], share: float, seed: int) -> tuple[Rows, Rows
     seed : int
         Of the drawing.
     """
-    names, counts = np.unique(labels, return_counts=True)
-    even = counts.min() > 1 and len(names) <= share * len(labels)
-    kept, held = train_test_split(
-        np.arange(len(labels)), test_size=share, random_state=seed, stratify=labels if even else None
+    every = np.arange(len(labels))
+    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    several = every[counts[codes] > 1]
+    candidates = several if len(several) else every
+    even = len(several) > 0 and (counts > 1).sum() <= share * len(several)
+    _, held = train_test_split(
+        candidates, test_size=share, random_state=seed, stratify=codes[candidates] if even else None
     )
-    return np.sort(kept), np.sort(held)
+    return np.setdiff1d(every, held), np.sort(held)
 
 
 def _mteb(labels: Sequence[str], shots: int, seeds: int) -> Iterator[Rows]:

@@ -81,7 +81,7 @@ def judge(
     if gain is None or finetune_seconds is None:
         room = min(1.0, max(1 - accuracy.low, 3 / n))
         sentence = (
-            f"the best frozen head is right in {_percent(accuracy)} of texts, for {frozen_seconds:.0f} s"
+            f"the best frozen head is right in {_percent(accuracy)} of texts, for {_time(frozen_seconds)}"
         )
         if room <= worth:
             return Verdict(FROZEN, sentence, f"Not even a perfect classifier could gain {points}.")
@@ -94,7 +94,7 @@ def judge(
     verb = "gains" if gain.difference >= 0 else "loses"
     sentence = (
         f"fine-tuning {verb} {100 * abs(gain.difference):.1f} +- {half:.1f} points for "
-        f"{finetune_seconds:.0f} s against {frozen_seconds:.0f} s"
+        f"{_time(finetune_seconds)} against {_time(frozen_seconds)}"
     )
     interval = f"its 95 % interval is {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
     if gain.low > worth and gain.p_value < _CHANCE:
@@ -112,6 +112,10 @@ def check_worth(worth: float) -> None:
     """Refuse a gain that cannot be; raises `InvalidInput`."""
     if not 0 < worth < 1:
         raise InvalidInput(f"A gain of {worth} cannot be.", why="It is between 0 and 1.", fix="--worth 0.02")
+
+
+def _time(seconds: float) -> str:
+    return "less than 1 s" if seconds < 1 else f"{seconds:.0f} s"
 
 
 def _percent(score: Score) -> str:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from embstore.errors import DiskFailure
 from embstore.maps import words
 from embstore.maps.figures import PALETTE
-from embstore.maps.report import check_folder
+from embstore.outputs import check_folder
 
 PAGE, CONTENT = "index.html", "audit.json"
 # Characters of a text that are shown.
@@ -64,7 +64,7 @@ def render_audit(content: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("embstore.maps"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    for name in ("percent", "count", "sentence"):
+    for name in ("percent", "count", "counted", "sentence"):
         environment.filters[name] = getattr(words, name)
     environment.filters["shorten"] = lambda text: words.shorten(text, _LONGEST)
     most = max((row["records"] for row in shown["balance"]), default=1)

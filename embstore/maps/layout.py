@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embstore.errors import InvalidData, InvalidInput
+from embstore.maps.words import counted
 from embstore.records import Embeddings, Similarities
 
 Coordinates = npt.NDArray[np.float32]
@@ -84,7 +85,7 @@ class Nearest:
 
 def check_size(n: int, options: ProjectionOptions) -> None:
     """Refuse fewer points than neighbors, or than UMAP's first layout takes; raises `InvalidData`."""
-    what, least = f"{n:,} records are too few to be projected.", options.dim + 2
+    what, least = f"{counted(n, 'record')}: too few for a projection.", options.dim + 2
     if n < least:
         why = f"A layout of {options.dim} dimensions takes {least} at least."
         raise InvalidData(what, why=why, fix="project a store of more records")

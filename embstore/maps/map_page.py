@@ -14,10 +14,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from embstore.errors import DiskFailure, InvalidInput
 from embstore.maps.figures import PALETTE
 from embstore.maps.pictures import COLORS
 from embstore.maps.words import presentable
+from embstore.outputs import PAGES, check_file, complete_bytes
 
 # What would end the script that the data stands in, or be read as markup or a line end.
 _ESCAPED = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
@@ -64,22 +64,10 @@ def write_map(content: Mapping[str, Any], path: str | Path, *, overwrite: bool =
         It cannot be written; an older one is as it was.
     """
     target = Path(path)
-    if target.exists() and not overwrite:
-        raise InvalidInput(f"{target} exists already.", fix="--overwrite, or another file")
-    if not target.parent.is_dir():
-        raise InvalidInput(f"There is no folder {target.parent}.", fix=f"mkdir -p {target.parent}")
+    check_file(target, PAGES, overwrite=overwrite)
     page = map_page(content)
-    unfinished = target.with_name(f".{target.name}.unfinished")
-    try:
-        try:
-            unfinished.write_text(page, encoding="utf-8", newline="\n")
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise DiskFailure(
-            f"Writing to {target} failed: {error.strerror}.", fix=f"df -h {target.parent}"
-        ) from error
+    with complete_bytes(target) as file:
+        file.write(page.encode())
     return target
 
 

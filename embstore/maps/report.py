@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from embstore.errors import DiskFailure, InvalidInput
+from embstore.errors import DiskFailure
 from embstore.maps import words
 from embstore.maps.figures import (
     PALETTE,
@@ -20,6 +20,7 @@ from embstore.maps.figures import (
     confusion_figure,
     curve_figure,
 )
+from embstore.outputs import check_folder
 
 PAGE, CONTENT = "index.html", "comparison.json"
 _SCORES = {
@@ -73,14 +74,6 @@ def write_report(comparison: Mapping[str, Any], folder: str | Path, *, overwrite
     return target / PAGE
 
 
-def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that a report cannot be written to, before any work is done; see `write_report`."""
-    if folder.is_file():
-        raise InvalidInput(f"{folder} is a file.", fix="choose another folder")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise InvalidInput(f"{folder} is not empty.", fix="--overwrite, or choose another folder")
-
-
 def render(comparison: Mapping[str, Any]) -> str:
     """Return the page of a comparison; the same values give the same page."""
     content = words.presentable(comparison)
@@ -90,7 +83,17 @@ def render(comparison: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("embstore.maps"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    for name in ("percent", "signed", "count", "seconds", "milliseconds", "size", "chance", "sentence"):
+    for name in (
+        "percent",
+        "signed",
+        "count",
+        "counted",
+        "seconds",
+        "milliseconds",
+        "size",
+        "chance",
+        "sentence",
+    ):
         environment.filters[name] = getattr(words, name)
     environment.filters["shorten"] = lambda text: words.shorten(text, _LONGEST)
     return environment.get_template("compare.html").render(

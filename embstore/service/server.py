@@ -1,4 +1,4 @@
-"""Serving: the address is bound, then uvicorn runs the app; the door to uvicorn."""
+"""Serving: the address is listened on, then uvicorn runs the app; the door to uvicorn."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def serve(
     options : ServeOptions, optional
         Address, limits, keys.
     ready : callable, optional
-        Called with the store's path and the service's address once the address is bound.
+        Called with the store's path and the service's address once the address is listened on.
 
     Raises
     ------
@@ -95,6 +95,8 @@ def _bind(options: ServeOptions) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((options.host, options.port))
+        # Now, not once the app has started: whoever is told the address connects at once, and waits.
+        bound.listen(_BACKLOG)
         bound.set_inheritable(True)
     except OSError as error:
         bound.close()

@@ -66,7 +66,7 @@ def relabel_records(
         if missing:
             raise NotFound(
                 f"The store {path.name} has no record {missing[0]!r}.",
-                why=f"{len(missing):,} of the {len(labels):,} ids are not in it; nothing was changed.",
+                why=f"It lacks {len(missing):,} of {len(labels):,} ids; nothing was changed.",
                 fix="review again: embstore audit --output review.csv",
             )
         _check_expected(known, expected or {})

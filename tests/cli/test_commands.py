@@ -56,7 +56,7 @@ def test_build_with_a_bad_record_exits_with_3_and_info_says_why(
         file.write("  ,3\n")
     assert run(["build", str(table), "-s", "mine", "--model", str(tiny_bert)]) == 3
     assert run(["info", "-s", "mine"]) == 0
-    assert "record 3 of train" in capsys.readouterr().err
+    assert "record 4 of the dataset, train" in capsys.readouterr().err
 
 
 def test_neighbors_as_json(built: str, capsys: pytest.CaptureFixture[str]) -> None:

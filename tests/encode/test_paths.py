@@ -60,6 +60,18 @@ def test_running_a_path_keeps_the_order_of_the_texts() -> None:
     np.testing.assert_array_equal(found, Stub("exact", 0.0).embed(IDS))
 
 
+def test_paths_race_in_turns_and_a_disturbed_round_decides_nothing() -> None:
+    order: list[str] = []
+    spent = {"one": [1.0, 90.0, 1.0], "two": [2.0, 2.0, 0.1]}
+
+    def turn(name: str) -> tuple[Embeddings, float]:
+        order.append(name)
+        return np.empty((0, 0), dtype=np.float32), spent[name][(len(order) - 1) // 2]
+
+    assert paths.race([lambda: turn("one"), lambda: turn("two")]) == [1.0, 2.0]
+    assert order == ["one", "two"] * 3
+
+
 def test_a_choice_is_remembered_for_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     choice = paths.choose([Stub("exact", 0.001)], IDS, 64, "cpu")
     paths.write_choice("f" * 64, "cpu", choice)

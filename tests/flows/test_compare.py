@@ -98,7 +98,7 @@ def test_a_label_that_train_lacks_counts_as_wrong_and_is_named(tmp_path: Path, t
     build(tmp_path, tiny_bert, found)
     said = embstore.compare_methods("mine").as_json()
     assert "new" in said["labels"]
-    assert "count as wrong: new" in said["notes"][0]
+    assert "counted as wrong (new)" in said["notes"][0]
     row = said["methods"][2]["confusion"][said["labels"].index("new")]
     assert row[said["labels"].index("new")] == 0
 

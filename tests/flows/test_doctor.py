@@ -10,6 +10,7 @@ import pytest
 import embstore
 from embstore.encode import paths
 from embstore.errors import InvalidData, InvalidInput
+from embstore.records import Embeddings
 from embstore_cli.main import run
 
 WORDS = ("happy", "sad", "angry", "late", "train", "cat", "mat")
@@ -39,6 +40,22 @@ def test_every_path_is_compared_with_the_model_as_transformers_runs_it(
     assert exact.passes
     assert 0.99 < low.least_cosine < exact.least_cosine
     assert all(one.accuracy is not None and 0 <= one.accuracy <= 1 for one in found.paths)
+
+
+def test_the_paths_take_turns_and_the_median_is_told(
+    tiny_bert: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def run_disturbed(forward: paths.Forward, ids: list[list[int]], budget: int) -> tuple[Embeddings, float]:
+        order.append(forward.name)
+        # Something else takes the machine while the reference has its second turn.
+        return paths.run(forward, ids, budget)[0], 500.0 if len(order) == 4 else 2.0
+
+    monkeypatch.setattr("embstore.flows.doctor.run", run_disturbed)
+    found = embstore.examine_encoder(dataset, encoder=str(tiny_bert), device="cpu")
+    assert order == [one.name for one in found.paths] * 4
+    assert [one.texts_per_second for one in found.paths] == [60.0] * 3
 
 
 def test_what_was_found_is_what_auto_takes(tiny_bert: Path, dataset: Path) -> None:

@@ -89,12 +89,20 @@ def test_atlas_takes_a_store_of_few_records(tmp_path: Path, tiny_bert: Path) -> 
 
 def test_npy_and_its_records_stand_in_the_same_order(opened: embstore.Store, tmp_path: Path) -> None:
     report = embstore.export_store(tmp_path / "a.npy", "mine")
-    assert [Path(file).name for file in report.files] == ["a.npy", "a.records.jsonl"]
+    assert [Path(file).name for file in report.files] == ["a.npy", "a.npy.records.jsonl"]
     loaded = np.load(tmp_path / "a.npy")
     assert loaded.dtype == np.float32
     np.testing.assert_array_equal(loaded, opened.embeddings(opened.rows()))
-    assert [one["row"] for one in lines(tmp_path / "a.records.jsonl")] == opened.rows().tolist()
-    assert lines(tmp_path / "a.records.jsonl")[-1]["text"] == ODD
+    assert [one["row"] for one in lines(tmp_path / "a.npy.records.jsonl")] == opened.rows().tolist()
+    assert lines(tmp_path / "a.npy.records.jsonl")[-1]["text"] == ODD
+
+
+def test_numbers_of_the_same_name_have_records_of_their_own(store: str, tmp_path: Path) -> None:
+    embstore.export_store(tmp_path / "a.npy", store, options=Options(splits=["train"]))
+    embstore.export_store(tmp_path / "a.faiss", store, options=Options(splits=["test"]))
+    of_train, of_test = (lines(tmp_path / f"a.{one}.records.jsonl") for one in ("npy", "faiss"))
+    assert len(of_train) == len(np.load(tmp_path / "a.npy")) == 32
+    assert [one["split"] for one in of_test] == ["test"]
 
 
 def test_safetensors_tell_their_encoder(opened: embstore.Store, tmp_path: Path) -> None:
@@ -113,7 +121,7 @@ def test_a_faiss_file_answers_with_rows(opened: embstore.Store, tmp_path: Path) 
     wanted, wanted_rows = opened.search(queries, 4)
     np.testing.assert_allclose(similarities, wanted, atol=1e-5)
     assert found[:, 0].tolist() == wanted_rows[:, 0].tolist()
-    assert {one["row"] for one in lines(tmp_path / "a.records.jsonl")} == set(opened.rows().tolist())
+    assert {one["row"] for one in lines(tmp_path / "a.faiss.records.jsonl")} == set(opened.rows().tolist())
 
 
 def test_jsonl_and_csv_hold_the_records(opened: embstore.Store, tmp_path: Path) -> None:
@@ -176,7 +184,7 @@ def test_a_split_is_exported_alone(store: str, tmp_path: Path) -> None:
         ("a.npy", {"kind": "datasets"}, "no name for datasets"),
         ("none/a.npy", {}, "no folder"),
         ("old.npy", {}, "exists already"),
-        ("half.npy", {}, "half.records.jsonl exists already"),
+        ("half.npy", {}, "half.npy.records.jsonl exists already"),
         ("folder.npy", {"overwrite": True}, "is a folder"),
         ("other", {"overwrite": True}, "something else"),
     ],
@@ -185,7 +193,7 @@ def test_an_output_that_cannot_be_written_is_refused(
     store: str, tmp_path: Path, name: str, options: dict[str, object], message: str
 ) -> None:
     (tmp_path / "old.npy").write_text("older")
-    (tmp_path / "half.records.jsonl").write_text("older")
+    (tmp_path / "half.npy.records.jsonl").write_text("older")
     (tmp_path / "folder.npy").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")

@@ -154,8 +154,8 @@ def test_splits_are_projected_alone(store: str) -> None:
     ("call", "error", "message"),
     [
         ({"splits": ["dev"]}, NotFound, "no split 'dev'"),
-        ({"options": Options(neighbors=41)}, InvalidData, "41 records are too few"),
-        ({"splits": ["test"], "options": Options(neighbors=2)}, InvalidData, "1 records are too few"),
+        ({"options": Options(neighbors=41)}, InvalidData, "41 records: too few"),
+        ({"splits": ["test"], "options": Options(neighbors=2)}, InvalidData, "1 record: too few"),
         ({"options": Options(fit_on="dev")}, NotFound, "no split 'dev'"),
         ({"splits": ["test"], "options": Options(neighbors=5, supervised=True)}, InvalidData, "too few"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ import pytest
 
 from embstore.errors import InvalidInput
 from embstore.maps.map_page import map_page, write_map
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 LABELS = ["joy", "</script><b>x</b>", "fear $ _"]
@@ -46,20 +43,6 @@ def content(n: int = N) -> dict[str, Any]:
         "neighbors": order.tolist(),
         "similarities": [[0.9, 0.8, 0.7, 0.6, 0.5]] * n,
     }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("no chromium on this machine")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    # WebGL drawn by the processor.
-    flags += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=flags)
-        yield launched
-        launched.close()
 
 
 class Opened:

@@ -173,3 +173,16 @@ def test_a_damaged_store_is_told(store: Path, capsys: pytest.CaptureFixture[str]
     (store / "store.json").write_text("{}")
     assert run(["serve", "-s", "mine"]) == 5
     assert "damaged" in capsys.readouterr().err
+
+
+def test_whoever_is_told_the_address_can_connect(tiny: Path) -> None:
+    class Connected(Exception):
+        pass
+
+    def connect(_: str, address: str) -> None:
+        host, port = address.removeprefix("http://").split(":")
+        socket.create_connection((host, int(port)), timeout=5).close()
+        raise Connected
+
+    with pytest.raises(Connected):
+        embstore.serve(tiny, options=embstore.ServeOptions(port=0), ready=connect)

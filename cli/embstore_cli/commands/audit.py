@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import embstore
+from embstore.maps.words import counted
 from embstore_cli.options import home_option, json_option, store_option
 
 # Rows of each kind that the terminal shows.
@@ -48,27 +49,26 @@ def audit(
     if report:
         embstore.check_folder(report, overwrite=overwrite)
     found = embstore.audit_store(store, home=home, options=embstore.AuditOptions(**chosen))
-    if output:
-        n = embstore.write_rows(output, found.review, raw=raw)
-        screen.print_note(
-            f"{n:,} rows to review in {output}; fill in new_label, then: embstore relabel {output}"
-        )
     if report:
+        # First, for it takes an empty folder, and the output may stand in the same.
         page = embstore.write_audit(found.as_json(), report, overwrite=overwrite)
         screen.print_note(f"Report: {page}")
+    if output:
+        n = embstore.write_rows(output, found.review, raw=raw, columns=found.columns)
+        then = f"; fill in new_label, then: embstore relabel {output}" if n else ""
+        screen.print_note(f"{counted(n, 'row')} to review in {output}{then}")
     if as_json:
         screen.print_json(found.as_json())
         return
     content = found.content
     screen.print_facts(_facts(content))
     errors = content["label_errors"]
-    if errors["rows"]:
-        screen.print_note(f"\nMost suspicious labels, {_SHOWN} of {len(found.review):,} rows to review:")
-        screen.print_table(
-            ("label", "p", "suggested", "p", "id", "text"), map(_suspect, errors["rows"][:_SHOWN])
-        )
+    if shown := errors["rows"][:_SHOWN]:
+        rows = counted(len(found.review), "row")
+        screen.print_note(f"Most suspicious labels, {len(shown)} of {rows} to review:")
+        screen.print_table(("label", "p", "suggested", "p", "id", "text"), map(_suspect, shown))
     if content["conflicts"]["rows"]:
-        screen.print_note("\nThe same text, other labels:")
+        screen.print_note("The same text, other labels:")
         screen.print_table(
             ("labels", "similarity", "ids", "text"), map(_group, content["conflicts"]["rows"][:_SHOWN])
         )
@@ -81,7 +81,8 @@ def _facts(content: dict[str, Any]) -> list[tuple[str, str]]:
     facts += [
         (
             one["split"],
-            f"{one['records']:,} records, {one['distinct']:,} distinct texts, {one['labelled']:,} labelled",
+            f"{counted(one['records'], 'record')}, {counted(one['distinct'], 'distinct text')}, "
+            f"{one['labelled']:,} labelled",
         )
         for one in content["splits"]
     ]
@@ -94,26 +95,26 @@ def _facts(content: dict[str, Any]) -> list[tuple[str, str]]:
     facts += [
         (
             "conflicts",
-            f"{conflicts['groups']:,} groups of equal or nearly equal texts with several labels",
+            f"{counted(conflicts['groups'], 'group')} of equal or nearly equal texts with several labels",
         ),
         (
             "duplicates",
-            f"{groups['exact_groups']:,} groups of equal texts, "
+            f"{counted(groups['exact_groups'], 'group')} of equal texts, "
             f"{groups['groups'] - groups['exact_groups']:,} of nearly equal ones (cosine {near:g} or more)",
         ),
     ]
     facts += [
         (
             "leaks",
-            f"{one['exact']:,} of {one['records']:,} {one['split']} texts stand in {one['stands_in']}, "
-            f"{one['near']:,} more nearly so",
+            f"{one['exact']:,} of {counted(one['records'], one['split'] + ' text')} in {one['stands_in']} "
+            f"too, {one['near']:,} more nearly so",
         )
         for one in content["leakage"]
     ]
     return [
         *facts,
         ("outliers", f"{content['outliers']['records']:,}"),
-        ("cut", f"{content['truncated']:,} texts are longer than the encoder reads"),
+        ("cut", f"{counted(content['truncated'], 'text')} longer than the encoder reads"),
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import embstore
+from embstore.maps.words import counted
 from embstore_cli.options import home_option, json_option, store_option
 from embstore_cli.stdin import texts_of
 
@@ -75,20 +76,20 @@ def _deliver(rows: Iterable[dict[str, Any]], output: Path | None, *, raw: bool) 
 
     failed = 0
 
-    def counted() -> Iterator[dict[str, Any]]:
+    def watched() -> Iterator[dict[str, Any]]:
         nonlocal failed
         for row in rows:
             failed += bool(row.get("error"))
             yield row
 
     if output:
-        n = embstore.write_rows(output, counted(), raw=raw)
-        screen.print_note(f"{n:,} answers in {output}")
+        n = embstore.write_rows(output, watched(), raw=raw)
+        screen.print_note(f"{counted(n, 'answer')} in {output}")
     else:
-        for row in counted():
+        for row in watched():
             screen.print_json(row)
     if failed:
-        screen.print_note(f"{failed:,} records could not be classified; their rows say why under error.")
+        screen.print_note(f"{counted(failed, 'record')} could not be classified: the column error says why.")
     return QUARANTINED if failed else 0
 
 

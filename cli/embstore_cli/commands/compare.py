@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import embstore
+from embstore.maps.words import counted
 from embstore_cli.commands.finetune import epoch_line
 from embstore_cli.options import finetune_options, home_option, json_option, store_option
 
@@ -102,14 +103,15 @@ def _facts(content: dict[str, Any]) -> list[tuple[str, str]]:
         ("store", content["store"]),
         (
             "trained on",
-            f"{splits['train']['name']}, {splits['train']['n']:,} records, {len(content['labels'])} labels",
+            f"{splits['train']['name']}, {counted(splits['train']['n'], 'record')}, "
+            f"{counted(len(content['labels']), 'label')}",
         ),
         ("tuned on", splits["tuned_on"]),
-        ("judged by", f"{splits['evaluated']['name']}, {splits['evaluated']['n']:,} records"),
+        ("judged by", f"{splits['evaluated']['name']}, {counted(splits['evaluated']['n'], 'record')}"),
         (
             "duplicates",
             f"{duplicates['train']:,} in train, {duplicates['evaluated']:,} in what is judged, "
-            f"{duplicates['leaked']:,} of it stand in train",
+            f"{duplicates['leaked']:,} of it in train too",
         ),
     ]
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 import embstore
+from embstore.maps.words import counted
 from embstore_cli.options import home_option, json_option, store_option
 
 
@@ -58,10 +59,20 @@ def _facts(report: embstore.FitReport) -> list[tuple[str, str]]:
         ("head", f"{report.name}   ({settings})"),
         (
             "trained on",
-            f"{report.trained_on}, {report.records:,} records, {len(report.labels)} labels{unlabelled}",
+            f"{report.trained_on}, {counted(report.records, 'record')}, "
+            f"{counted(len(report.labels), 'label')}{unlabelled}",
         ),
         ("tuned on", report.tuned_on),
         ("accuracy", f"{report.accuracy:.4f} on held-out texts"),
-        ("answers", f"{report.coverage:.1%} of held-out texts, {report.precision:.0%} of them right or more"),
+        ("answers", _answers(report)),
         ("took", f"{report.seconds:.1f} s"),
     ]
+
+
+def _answers(report: embstore.FitReport) -> str:
+    wanted = f"{100 * report.precision:g} % of them right or more"
+    if not report.coverage:
+        return f"no text: no threshold has {wanted}"
+    if not report.precision:
+        return "every text"
+    return f"{100 * report.coverage:.1f} % of held-out texts, {wanted}"

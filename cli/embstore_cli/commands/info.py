@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import embstore
+from embstore.maps.words import counted
 from embstore_cli.options import home_option, json_option, store_option
 
 
@@ -27,12 +28,18 @@ def info(store: str | None, home: str | None, as_json: bool) -> None:
     else:
         output.print_facts(_facts(found))
         for one in found.quarantine:
-            output.print_note(f"  record {one['position']} of {one['split']}: {one['error']}")
+            output.print_note(
+                f"  record {one['position'] + 1:,} of the dataset, {one['split']}: {one['error']}"
+            )
+        if (more := found.quarantined - len(found.quarantine)) > 0:
+            output.print_note(f"  and {counted(more, 'record')} more")
 
 
 def _facts(found: embstore.StoreInfo) -> list[tuple[str, object]]:
     encoder = found.encoder
     index = found.index
+    unit = ", then unit length" if encoder.get("normalize") else ""
+    longest = encoder.get("max_length") or "-"
     return [
         ("store", found.path),
         ("dataset", found.dataset or "-"),
@@ -41,8 +48,8 @@ def _facts(found: embstore.StoreInfo) -> list[tuple[str, object]]:
         ("splits", _counts(found.splits)),
         ("labels", _counts(found.labels)),
         ("encoder", f"{encoder.get('model', '-')} {encoder.get('revision') or ''}".strip()),
-        ("pooling", f"{encoder.get('pooling', '-')}, normalize {encoder.get('normalize', '-')}"),
-        ("max length", f"{encoder.get('max_length', '-')} tokens; {found.truncated:,} records are longer"),
+        ("pooling", f"{encoder.get('pooling', '-')}{unit}"),
+        ("max length", f"{longest} tokens; {counted(found.truncated, 'record')} longer"),
         ("dim", found.dim),
         ("fingerprint", found.fingerprint),
         ("index", _index(index) if index else "none"),
@@ -54,7 +61,7 @@ def _facts(found: embstore.StoreInfo) -> list[tuple[str, object]]:
 
 def _index(index: Mapping[str, Any]) -> str:
     size = f"{index['bytes'] / 1e6:,.1f} MB"
-    return f"{index['factory']}, {index['ntotal']:,} rows, {size}, {index['promise']}"
+    return f"{index['factory']}, {counted(index['ntotal'], 'row')}, {size}, {index['promise']}"
 
 
 def _measured(certificate: Mapping[str, Any]) -> str:

@@ -16,9 +16,10 @@ from embstore_cli.options import home_option, json_option, store_option
 @home_option
 @click.option("--undo", is_flag=True, help="Give the records of the last change their labels back.")
 @click.option("--new-labels", is_flag=True, help="Allow labels that no record has yet.")
+@click.option("--raw", is_flag=True, help="FILE was written with --raw.")
 @json_option
 def relabel(
-    file: Path | None, store: str | None, home: str | None, undo: bool, new_labels: bool, as_json: bool
+    file: Path | None, store: str | None, home: str | None, undo: bool, as_json: bool, **reading: bool
 ) -> None:
     """Take the labels of a reviewed FILE into the store; nothing is encoded.
 
@@ -34,7 +35,9 @@ def relabel(
     if file is None:
         report = embstore.undo_relabelling(store, home=home)
     else:
-        report = embstore.relabel_store(file, store, home=home, new_labels=new_labels)
+        report = embstore.relabel_store(file, store, home=home, **reading)
+    if report.note:
+        output.print_note(report.note)
     if as_json:
         output.print_json(report.as_json())
         return
@@ -46,5 +49,3 @@ def relabel(
             ("source", report.source),
         ]
     )
-    if report.changed:
-        output.print_note("Heads that were fitted before are of the old labels: embstore fit")

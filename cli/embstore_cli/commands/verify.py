@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 import embstore
+from embstore.maps.words import counted
 from embstore_cli.options import home_option, json_option, store_option
 
 DAMAGED = 5
@@ -24,7 +25,7 @@ def verify(store: str | None, home: str | None, as_json: bool) -> int:
     if as_json:
         output.print_json(asdict(found))
     elif not found.problems:
-        whole = f"{found.records:,} records, {found.segments:,} segments"
+        whole = f"{counted(found.records, 'record')}, {counted(found.segments, 'segment')}"
         output.print_facts([("store", found.store), ("whole", whole)])
     for problem in found.problems:
         output.print_note(f"Damaged: {problem}")
