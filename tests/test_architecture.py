@@ -53,7 +53,7 @@ DOORS = {
     "scipy": {"embstore/learn/"},
     "threadpoolctl": {"embstore/learn/logistic.py"},
     "onnxruntime": {"embstore/encode/onnx_encoder.py", "embstore/encode/onnx_export.py"},
-    "onnx": set(),
+    "onnx": {"embstore/encode/onnx_graph.py"},
     "matplotlib": {"embstore/maps/"},
     "jinja2": {"embstore/maps/"},
     "huggingface_hub": {"embstore/encode/model_files.py", "embstore/data/"},

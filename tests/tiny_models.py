@@ -8,7 +8,15 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+)
 
 WORDS = "the train was late again i feel happy sad angry a cat sat on mat why is it so this test".split()
 
@@ -52,6 +60,16 @@ def make_transformer(folder: Path, kind: str, *, sentence_transformers: bool = F
     model.save_pretrained(folder)
     if sentence_transformers:
         _declare_mean_pooling(folder)
+
+
+def make_roberta(folder: Path) -> Path:
+    """Save a RoBERTa, whose positions are counted from behind its padding token's id; return its folder."""
+    make_tokenizer(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = RobertaConfig(vocab_size=200, max_position_embeddings=34, pad_token_id=1, **sizes)
+    RobertaModel(config).save_pretrained(folder)
+    return folder
 
 
 def _declare_mean_pooling(folder: Path) -> None:

@@ -22,11 +22,14 @@ import onnxruntime
 import torch
 
 from embstore.encode import onnx_cache
+from embstore.encode.bert_weights import read_weights
 from embstore.encode.config import EncoderOptions
+from embstore.encode.fused import FusedForward
 from embstore.encode.load import load_encoder
 from embstore.encode.model_files import first_line
 from embstore.encode.onnx_background import exportable, lock_of
 from embstore.encode.onnx_encoder import RUNTIME, OnnxEncoder, open_exported, session_options
+from embstore.encode.onnx_graph import encoder_graph, save_graph
 from embstore.encode.torch_encoder import TorchEncoder
 from embstore.errors import DiskFailure, EmbstoreError, InvalidInput
 
@@ -178,6 +181,17 @@ def _check_room(encoder: TorchEncoder, folder: Path) -> None:
 
 def _write_model(encoder: TorchEncoder, folder: Path) -> None:
     """Write model, weights and tokenizer."""
+    # Where the fused path was taken, what `read_weights` reads is known to be this model.
+    weights = read_weights(encoder.model) if isinstance(encoder.forward, FusedForward) else None
+    if weights is None:
+        _trace(encoder, folder)
+    else:
+        save_graph(encoder_graph(weights), str(folder / onnx_cache.MODEL), onnx_cache.WEIGHTS)
+    (folder / onnx_cache.TOKENIZER).write_text(encoder.tokenizer_json(), encoding="utf-8")
+
+
+def _trace(encoder: TorchEncoder, folder: Path) -> None:
+    """Write model and weights of any architecture that torch's exporter can follow."""
     ids = torch.tensor([[5, 6, 7, 8], [9, 5, 6, encoder.padding], [7, 8, 5, 6]])
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 1]])
     dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
@@ -208,7 +222,6 @@ def _write_model(encoder: TorchEncoder, folder: Path) -> None:
     onnxruntime.InferenceSession(str(plain), options, providers=["CPUExecutionProvider"])
     for path in folder.glob("plain.*"):
         path.unlink()
-    (folder / onnx_cache.TOKENIZER).write_text(encoder.tokenizer_json(), encoding="utf-8")
 
 
 @contextmanager

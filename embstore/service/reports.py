@@ -28,6 +28,7 @@ _JSON: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"schema": {"type": "object"}}}}
 }
 _COMMANDS = {"map": "umap", "compare": "compare", "audit": "audit"}
+_NAMES = {"map": "map", "compare": "comparison", "audit": "audit"}
 
 
 class Reports:
@@ -63,7 +64,7 @@ class Reports:
             return _problem(failed)
         if file in self._failed:
             raise NotReady(
-                f"The {kind} of {opened.store.name} cannot be made.",
+                f"The {_NAMES[kind]} of {opened.store.name} cannot be made.",
                 why=f"The process that makes it ended with code {self._failed[file]}.",
                 fix=f"embstore {_COMMANDS[kind]} -s {opened.store.name}   (says why)",
                 retry_after=600,
@@ -71,7 +72,7 @@ class Reports:
         if file not in self._making:
             self._making[file] = asyncio.create_task(self._make(kind, opened.store.path, file))
         raise NotReady(
-            f"The {kind} of {opened.store.name} is being made.",
+            f"The {_NAMES[kind]} of {opened.store.name} is being made.",
             why="It is made once for each state of the store, in the background.",
             fix="ask again after the seconds of Retry-After",
         )

@@ -19,6 +19,8 @@ from embstore.service.opened import Opened
 from embstore.service.questions import Search
 
 router = APIRouter(prefix="/v1")
+# Those that `embstore fit` knows; the module that fits them would load scikit-learn.
+_HEADS = ("knn", "logistic")
 
 
 def desk_of(request: Request) -> Desk:
@@ -167,7 +169,7 @@ def _no_head(opened: Opened, head: str | None) -> NotFound:
     return NotFound(
         f"The store {name} has no head{f' {head!r}' if head else ''}.",
         why=opened.problems.get(head or "") or f"It has: {known}.",
-        fix=f"embstore fit -s {name}",
+        fix=f"embstore fit -s {name}{f' --head {head}' if head in _HEADS else ''}",
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from encoder_helpers import FLOAT32_TOLERANCE, loop_embeddings, make_texts
-from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
+from transformers import BertConfig, BertModel
 
 from embstore.encode import EncoderOptions, TorchEncoder, load_encoder, paths, products
 from embstore.encode.attention import attend
@@ -16,7 +16,7 @@ from embstore.encode.batches import plan_packed
 from embstore.encode.bert_weights import read_weights
 from embstore.encode.forward import PaddedForward
 from embstore.encode.fused import FusedForward
-from tiny_models import make_tokenizer
+from tiny_models import make_roberta
 
 TEXTS = [*make_texts(40), "", "a", "cat " * 90]
 
@@ -50,12 +50,7 @@ def test_embeddings_equal_a_loop_over_single_texts(
 
 @pytest.fixture
 def roberta(tmp_path: Path) -> Path:
-    make_tokenizer(tmp_path)
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    config = RobertaConfig(vocab_size=200, max_position_embeddings=34, pad_token_id=1, **sizes)
-    RobertaModel(config).save_pretrained(tmp_path)
-    return tmp_path
+    return make_roberta(tmp_path)
 
 
 @pytest.mark.parametrize(

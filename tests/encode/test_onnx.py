@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from encoder_helpers import FLOAT32_TOLERANCE, make_texts
 
+from embstore.encode import onnx_export
 from embstore.encode.load import load_encoder
 from embstore.encode.model_files import SHIPPED
 from embstore.encode.onnx_encoder import OnnxEncoder, failures, load_exported, pool_states
 from embstore.encode.onnx_export import PROBES, export_encoder
 from embstore.encode.torch_encoder import TorchEncoder
 from embstore.errors import InvalidInput
+from tiny_models import make_roberta
 
 TEXTS = ["", " ", *PROBES, "the cat sat", "the cat sat on the mat " * 9, *make_texts(60)]
 
@@ -93,6 +95,21 @@ def test_states_that_are_no_numbers_are_an_error_of_their_text(
 
     monkeypatch.setattr(exported, "_session", Broken())
     assert set(exported.encode(["a cat", "a mat"]).errors) == {0, 1}
+
+
+@pytest.mark.parametrize("way", ["written", "traced"])
+def test_a_roberta_is_exported_whichever_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("EMBSTORE_CACHE", str(tmp_path / "cache"))
+    if way == "traced":
+        monkeypatch.setattr(onnx_export, "read_weights", lambda _: None)
+    encoder = load_encoder(str(make_roberta(tmp_path)), device="cpu")
+    assert export_encoder(encoder) == ""
+    exported = load_exported(encoder.fingerprint)
+    assert exported is not None
+    ours, theirs = exported.encode(TEXTS), encoder.encode(TEXTS)
+    np.testing.assert_allclose(ours.embeddings, theirs.embeddings, rtol=0, atol=FLOAT32_TOLERANCE)
 
 
 @pytest.mark.parametrize("normalize", [True, False])

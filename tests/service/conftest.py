@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
 import embstore
+from embstore.service import report
 from embstore.service.app import create_app
+from embstore.service.reports import report_file
+from service.explorer_page import FLAGS, records
 from stub_encoder import StubEncoder
 
 KEY = "a-key-of-more-than-sixteen-characters"
@@ -101,3 +110,77 @@ def listening(store: Path) -> Iterator[Callable[..., str]]:
     for server, thread in servers:
         server.should_exit = True
         thread.join(timeout=30)
+
+
+# Not for the session: while it is open its event loop runs, and other tests could run none of their own.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return a Chromium with WebGL, or skip."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("no chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
+def explored(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Iterator[str]:
+    """Return the address of a service, in a process of its own, whose heads and reports are made already."""
+    folder = tmp_path_factory.mktemp("explored")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBSTORE_CACHE", str(folder / "cache"))
+        patch.setenv("EMBSTORE_ONNX", "off")
+        store = explored_store(folder, "mine", tiny_bert, records())
+        embstore.fit_head(store, head="logistic")
+        for kind in ("map", "compare", "audit"):
+            report.main(kind, str(store), str(report_file(store, kind)))
+    with serving(store, folder / "cache") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Iterator[str]:
+    """Return the address of a service that needs a key; it has a kNN head, and no report yet."""
+    folder = tmp_path_factory.mktemp("guarded")
+    keys = folder / "keys"
+    keys.write_text(f"{KEY}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBSTORE_ONNX", "off")
+        store = explored_store(folder, "guarded", tiny_bert, records())
+    with serving(store, folder / "cache", "--api-key-file", str(keys)) as address:
+        yield address
+
+
+def explored_store(folder: Path, name: str, model: Path, made: list[dict[str, Any]]) -> Path:
+    """Build a store of a real encoder with a kNN head and return its folder."""
+    path = folder / f"{name}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in made), encoding="utf-8")
+    store = Path(embstore.build_store(path, name, home=folder / "home", encoder=str(model)).store)
+    embstore.fit_head(store, head="knn")
+    return store
+
+
+@contextmanager
+def serving(store: Path, cache: Path, *options: str) -> Iterator[str]:
+    """Run the command over a store and yield its address."""
+    command = [sys.executable, "-m", "embstore_cli", "serve", "-s", str(store), "--port", "0", *options]
+    environment = {**os.environ, "EMBSTORE_CACHE": str(cache), "EMBSTORE_ONNX": "off"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        said = [process.stderr.readline(), process.stderr.readline()]
+        found = re.search(r"http://\S+", "".join(said))
+        assert found, said
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with suppress(httpx.TransportError):
+                if httpx.get(f"{found[0]}/readyz", timeout=5).status_code == 200:
+                    break
+            time.sleep(0.05)
+        try:
+            yield found[0]
+        finally:
+            process.kill()
+            process.communicate()

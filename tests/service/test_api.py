@@ -100,12 +100,12 @@ def test_the_store_is_described(client: TestClient) -> None:
     )
 
 
-def test_the_page_and_plotly_are_served_from_packages(client: TestClient) -> None:
+def test_the_page_is_served_from_the_package(client: TestClient) -> None:
     page = client.get("/")
     assert page.headers["content-type"].startswith("text/html")
     assert "<script>" not in page.text
     assert client.get("/static/page.js").headers["content-type"].startswith("text/javascript")
-    assert len(client.get("/static/plotly.min.js").content) > 1_000_000
+    assert client.get("/static/page.css").headers["cache-control"] == "no-cache"
 
 
 def test_probes_and_metrics_answer(client: TestClient) -> None:
