@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from embstore.flows.classify import classify_dataset, classify_texts
     from embstore.flows.compare import CompareOptions, Comparison, compare_methods
     from embstore.flows.doctor import Examination, PathReport, examine_encoder
-    from embstore.flows.encoders import stored_encoder
+    from embstore.flows.encoders import faster_encoder, stored_encoder
     from embstore.flows.export import ExportOptions, ExportReport, export_store
     from embstore.flows.finetune import FinetuneReport, finetune_model, finetuned_outcome
     from embstore.flows.fit import FitReport, fit_head
@@ -62,7 +62,7 @@ _HOMES = {
     "embstore.flows.classify": ("classify_dataset", "classify_texts"),
     "embstore.flows.compare": ("CompareOptions", "Comparison", "compare_methods"),
     "embstore.flows.doctor": ("Examination", "PathReport", "examine_encoder"),
-    "embstore.flows.encoders": ("stored_encoder",),
+    "embstore.flows.encoders": ("faster_encoder", "stored_encoder"),
     "embstore.flows.export": ("ExportOptions", "ExportReport", "export_store"),
     "embstore.flows.finetune": ("FinetuneReport", "finetune_model", "finetuned_outcome"),
     "embstore.flows.fit": ("FitReport", "fit_head"),
@@ -151,6 +151,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "describe_store",
     "examine_encoder",
     "export_store",
+    "faster_encoder",
     "find_neighbors",
     "find_neighbors_of_record",
     "find_store",

@@ -30,6 +30,16 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "embstore"
 
 
+def choice_folder() -> Path:
+    """Return where it is kept which way runs an encoder fastest, a file for each encoder and machine."""
+    return cache_folder() / "paths"
+
+
+def was_chosen(fingerprint: str) -> bool:
+    """Tell, without importing torch, whether somebody looked for the fastest way to run an encoder."""
+    return _is_fingerprint(fingerprint) and any(choice_folder().glob(f"{fingerprint}-*.json"))
+
+
 def export_folder(fingerprint: str) -> Path:
     """Return where the export of an encoder is, or would be."""
     return cache_folder() / "onnx" / fingerprint
@@ -44,8 +54,7 @@ def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
 
 def read_settings(fingerprint: str) -> dict[str, Any] | None:
     """Return what stands beside an export, or None where there is none that this version can use."""
-    # The fingerprint is read from a store, which somebody else may have made: it must not lead elsewhere.
-    if re.fullmatch("[0-9a-f]{64}", fingerprint) is None:
+    if not _is_fingerprint(fingerprint):
         return None
     try:
         settings = json.loads((export_folder(fingerprint) / SETTINGS).read_text(encoding="utf-8"))
@@ -77,6 +86,11 @@ def usable_settings(fingerprint: str, runtime: Mapping[str, str]) -> dict[str, A
         return settings if _checksums(export_folder(fingerprint)) == settings["files"] else None
     except OSError:
         return None
+
+
+def _is_fingerprint(text: str) -> bool:
+    """Tell it by its form: read from a store that somebody else made, it must not lead elsewhere."""
+    return re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
 def _checksums(folder: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from embstore.encode.bert_weights import read_weights
 from embstore.encode.forward import Forward, PaddedForward
 from embstore.encode.fused import FusedForward
 from embstore.encode.gate import Parity, parity
-from embstore.encode.onnx_cache import cache_folder
+from embstore.encode.onnx_cache import choice_folder
 from embstore.records import Embeddings
 
 Result = TypeVar("Result")
@@ -207,7 +207,7 @@ def _fastest(trials: Sequence[Trial]) -> tuple[int, str]:
 
 
 def _file(fingerprint: str, device: str) -> Path:
-    return cache_folder() / "paths" / f"{fingerprint}-{_machine(device)}.json"
+    return choice_folder() / f"{fingerprint}-{_machine(device)}.json"
 
 
 def _machine(device: str) -> str:

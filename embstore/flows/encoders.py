@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from embstore.encode import EncoderOptions, load_encoder
+from embstore.encode import EncoderOptions, TorchEncoder, load_encoder
 from embstore.errors import InvalidInput
 from embstore.records import TextEncoder
 from embstore.store import is_store, read_manifest
@@ -43,3 +43,20 @@ def stored_encoder(config: Mapping[str, Any], device: str = "auto") -> TextEncod
             fix=f"export {TRUST}=1   (once you have read that code)",
         )
     return load_encoder(options, device=device)
+
+
+def faster_encoder(config: Mapping[str, Any], fingerprint: str) -> TextEncoder | None:
+    """Load a store's encoder in the arithmetic that a long build or ``embstore doctor`` chose here.
+
+    Returns
+    -------
+    TextEncoder or None
+        None where nothing was chosen on this machine, or what was chosen is float32.
+    """
+    found = stored_encoder(config)
+    if not isinstance(found, TorchEncoder) or found.fingerprint != fingerprint:
+        return None
+    equal = found.forward
+    # Few texts follow an earlier choice, and make none.
+    found.settle(["a"], 1)
+    return None if found.forward is equal else found

@@ -7,7 +7,7 @@ from typing import Any
 
 import embstore
 from embstore.encode.onnx_background import start_export, tell_problem
-from embstore.encode.onnx_cache import switched_on
+from embstore.encode.onnx_cache import switched_on, was_chosen
 from embstore.encode.onnx_encoder import load_exported
 from embstore.records import TextEncoder
 from embstore.store import Store
@@ -24,6 +24,15 @@ def _query_encoder(config: Mapping[str, Any], fingerprint: str) -> TextEncoder:
         start_export(config, fingerprint)
         tell_problem(fingerprint)
     return encoder
+
+
+def serving_encoder(config: Mapping[str, Any], fingerprint: str) -> TextEncoder | None:
+    """Return the encoder for a process that answers many, and so can wait for torch to start.
+
+    It is torch's where that is known to be faster by an arithmetic that passed the gate, else None: what a
+    query runs is as good. One of the two answers all: a text has one embedding, alone and among others.
+    """
+    return embstore.faster_encoder(config, fingerprint) if was_chosen(fingerprint) else None
 
 
 # The wings do not know each other; here, one floor up, they meet.

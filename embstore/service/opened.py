@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import embstore.flows.opening  # noqa: F401  (a store opened here can load its encoder)
 from embstore.errors import EmbstoreError
 from embstore.flows.classifier import HEAD, Classifier
+from embstore.flows.opening import serving_encoder
 from embstore.records import TextEncoder
-from embstore.store import Store
+from embstore.store import Store, read_manifest
 from embstore.store.derived import list_derived
 
 
@@ -62,11 +62,11 @@ def open_generation(path: Path, encoder: TextEncoder | None = None) -> Opened:
     NotFound, StoreDamaged, EncoderMismatch
         See `Store.open`.
     """
-    store = Store.open(path)
+    manifest = read_manifest(path)
+    if encoder is None or encoder.fingerprint != manifest.fingerprint:
+        encoder = serving_encoder(manifest.encoder, manifest.fingerprint)
+    store = Store.open(path, encoder=encoder)
     try:
-        if encoder is not None and encoder.fingerprint == store.manifest.fingerprint:
-            store.close()
-            store = Store.open(path, encoder=encoder)
         loaded = store.encoder
         classifiers, problems = _classifiers(store)
         content = store.reader.content_key()

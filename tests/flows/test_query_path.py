@@ -14,11 +14,14 @@ import numpy as np
 import pytest
 
 import embstore
-from embstore.encode.onnx_cache import cache_folder, export_folder
+from embstore.encode.onnx_cache import cache_folder, export_folder, was_chosen
 from embstore.encode.onnx_encoder import OnnxEncoder
+from embstore.encode.paths import Choice, write_choice
 from embstore.encode.torch_encoder import TorchEncoder
 from embstore.errors import EncoderMismatch, InvalidInput
 from embstore.flows import build, opening
+from embstore.service.opened import open_generation
+from embstore.store import read_manifest
 
 ROWS = [
     ("t1", "train", "sad", "the train was late again"),
@@ -169,3 +172,28 @@ def test_two_first_queries_leave_one_export_behind_them(store: str, monkeypatch:
         time.sleep(0.1)
     assert isinstance(encoder_of(store), OnnxEncoder)
     assert sorted(path.suffix for path in made.parent.iterdir()) == ["", ".lock"]
+
+
+@pytest.mark.usefixtures("_exported")
+@pytest.mark.parametrize(
+    ("chosen", "runs"),
+    [("fused bfloat16", "fused bfloat16"), ("fused float32", "exported"), (None, "exported")],
+)
+def test_a_process_that_answers_many_runs_what_was_chosen_on_this_machine(
+    store: str, chosen: str | None, runs: str
+) -> None:
+    path = embstore.find_store(store)
+    fingerprint = read_manifest(path).fingerprint
+    if chosen:
+        write_choice(fingerprint, "cpu", Choice(chosen, 1024, "it was told so", ()))
+    opened = open_generation(path)
+    encoder = opened.encoder
+    opened.store.close()
+    assert (encoder.forward.name if isinstance(encoder, TorchEncoder) else "exported") == runs
+    # Alone and among others a text is encoded alike, and near what the store holds.
+    alone = np.vstack([encoder.encode([text]).embeddings for text in QUERIES])
+    np.testing.assert_allclose(encoder.encode(QUERIES).embeddings, alone, rtol=0, atol=2e-2)
+
+
+def test_what_is_no_fingerprint_was_chosen_by_nobody() -> None:
+    assert not was_chosen("../*")
