@@ -31,6 +31,8 @@ _VERSION = 1
 # What a path must gain to be taken, and what another budget must: less is noise.
 _WORTH = 1.1
 _ROUNDS = 3
+# Rounds of a trial that a build waits for.
+_QUICK = 2
 _BUDGETS = {"cpu": (1536, 4096, 8192), "cuda": (16384, 32768, 65536)}
 # Largest distance of two embeddings of unit length that are equal but for the order of float32 sums.
 _ROUNDING = 2e-5
@@ -117,16 +119,16 @@ def choose(forwards: Sequence[Forward], ids: list[list[int]], token_budget: int,
     device : str
         ``cpu``, ``cuda`` or another type of device.
     """
-    reference, _ = run(forwards[0], ids, token_budget)
-    parities = [parity(reference, run(one, ids, token_budget)[0]) for one in forwards]
-    seconds = race([partial(run, one, ids, token_budget) for one in forwards])
+    embeddings = [run(one, ids, token_budget)[0] for one in forwards]
+    parities = [parity(embeddings[0], one) for one in embeddings]
+    seconds = race([partial(run, one, ids, token_budget) for one in forwards], _QUICK)
     trials = tuple(
         Trial(one.name, round(len(ids) / spent, 1), found)
         for one, spent, found in zip(forwards, seconds, parities, strict=True)
     )
     best, why = _fastest(trials)
     budgets = [token_budget, *(one for one in _BUDGETS.get(device, ()) if one != token_budget)]
-    spent = race([partial(run, forwards[best], ids, budget) for budget in budgets])
+    spent = race([partial(run, forwards[best], ids, budget) for budget in budgets], _QUICK)
     quickest = int(np.argmin(spent))
     budget = budgets[quickest if spent[0] > _WORTH * spent[quickest] else 0]
     return Choice(trials[best].name, budget, why, trials)
@@ -142,15 +144,17 @@ def run(forward: Forward, ids: list[list[int]], token_budget: int) -> tuple[Embe
     return ordered, spent
 
 
-def race(runners: Sequence[Callable[[], tuple[Embeddings, float]]]) -> list[float]:
+def race(runners: Sequence[Callable[[], tuple[Embeddings, float]]], n_rounds: int = _ROUNDS) -> list[float]:
     """Return the median seconds of each, run in turn: the machine's other work then meets all alike.
 
     Parameters
     ----------
     runners : sequence of callables
         Each runs the same texts and returns their embeddings and the seconds that they took, as `run` does.
+    n_rounds : int
+        At least 1.
     """
-    rounds = [[one()[1] for one in runners] for _ in range(_ROUNDS)]
+    rounds = [[one()[1] for one in runners] for _ in range(n_rounds)]
     return [statistics.median(spent) for spent in zip(*rounds, strict=True)]
 
 
