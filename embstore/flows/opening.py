@@ -9,6 +9,7 @@ import embstore
 from embstore.encode.onnx_background import start_export, tell_problem
 from embstore.encode.onnx_cache import switched_on, was_chosen
 from embstore.encode.onnx_encoder import load_exported
+from embstore.errors import EmbstoreError
 from embstore.records import TextEncoder
 from embstore.store import Store
 
@@ -32,7 +33,11 @@ def serving_encoder(config: Mapping[str, Any], fingerprint: str) -> TextEncoder 
     It is torch's where that is known to be faster by an arithmetic that passed the gate, else None: what a
     query runs is as good. One of the two answers all: a text has one embedding, alone and among others.
     """
-    return embstore.faster_encoder(config, fingerprint) if was_chosen(fingerprint) else None
+    try:
+        return embstore.faster_encoder(config, fingerprint) if was_chosen(fingerprint) else None
+    except EmbstoreError:
+        # The model's files are gone: the export answers without them, or says so where there is none.
+        return None
 
 
 # The wings do not know each other; here, one floor up, they meet.

@@ -195,5 +195,16 @@ def test_a_process_that_answers_many_runs_what_was_chosen_on_this_machine(
     np.testing.assert_allclose(encoder.encode(QUERIES).embeddings, alone, rtol=0, atol=2e-2)
 
 
+@pytest.mark.usefixtures("_exported")
+def test_a_process_that_answers_many_starts_without_the_models_files(store: str, model: Path) -> None:
+    path = embstore.find_store(store)
+    fingerprint = read_manifest(path).fingerprint
+    write_choice(fingerprint, "cpu", Choice("fused bfloat16", 1024, "it was told so", ()))
+    shutil.rmtree(model)
+    opened = open_generation(path)
+    assert isinstance(opened.encoder, OnnxEncoder)
+    opened.store.close()
+
+
 def test_what_is_no_fingerprint_was_chosen_by_nobody() -> None:
     assert not was_chosen("../*")
