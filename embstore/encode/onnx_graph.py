@@ -65,6 +65,10 @@ class _Graph:
         self._nodes.append(made)
         return name
 
+    def norm(self, name: str, norm: Affine) -> list[str]:
+        """Keep what a normalization multiplies by and adds."""
+        return [self.constant(f"{name}.scale", norm[0]), self.constant(f"{name}.shift", norm[1])]
+
     def product(self, name: str, x: str, weight: torch.Tensor) -> str:
         """Multiply by a weight of shape (n_out, n_in), as torch keeps it."""
         return self.node("MatMul", [x, self.constant(f"{name}.weight", weight.T)], name)
@@ -73,10 +77,7 @@ class _Graph:
         self, name: str, x: str, residual: str, bias: torch.Tensor, norm: Affine, epsilon: float
     ) -> str:
         """Normalize the sum of two states and a bias."""
-        scale, shift = (
-            self.constant(f"{name}.{part}", one) for part, one in zip(("scale", "shift"), norm, strict=True)
-        )
-        inputs = [x, residual, scale, shift, self.constant(f"{name}.bias", bias)]
+        inputs = [x, residual, *self.norm(name, norm), self.constant(f"{name}.bias", bias)]
         return self.node("SkipLayerNormalization", inputs, name, _FUSED, epsilon=epsilon)
 
     def model(self, dim: int) -> Any:
@@ -96,10 +97,7 @@ def _embed_tokens(graph: _Graph, weights: EncoderWeights) -> str:
     places = _places(graph, weights.padding)
     positions = graph.node("Gather", [graph.constant("positions", weights.positions), places], "position")
     total = graph.node("Add", [words, positions], "sum")
-    scale, shift = (
-        graph.constant(name, one) for name, one in zip(("scale", "shift"), weights.norm, strict=True)
-    )
-    inputs = [total, scale, shift]
+    inputs = [total, *graph.norm("embedded", weights.norm)]
     return graph.node("LayerNormalization", inputs, "embedded", axis=-1, epsilon=weights.epsilon)
 
 
