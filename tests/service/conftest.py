@@ -21,10 +21,11 @@ import uvicorn
 from starlette.testclient import TestClient
 
 import embstore
+from chromium import chromium
 from embstore.service import report
 from embstore.service.app import create_app
 from embstore.service.reports import report_file
-from service.explorer_page import FLAGS, records
+from service.explorer_page import records
 from stub_encoder import StubEncoder
 
 KEY = "a-key-of-more-than-sixteen-characters"
@@ -115,15 +116,9 @@ def listening(store: Path) -> Iterator[Callable[..., str]]:
 # Not for the session: while it is open its event loop runs, and other tests could run none of their own.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Return a Chromium with WebGL, or skip."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("no chromium on this machine")
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    """Return a Chromium, or skip."""
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,6 @@ from urllib.parse import urlsplit
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 LABELS = ("joy", "sadness", "<b>fear</b>")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-# WebGL drawn by the processor.
-FLAGS += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 _WORDS = ("i feel happy", "a sad cat sat", "why is the train late", "angry mat", "this test was so")
 
 
