@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted([*(ROOT / "embstore").rglob("*.py"), *(ROOT / "cli").rglob("*.py")])
 FLOORS = {
     "errors": 0,
+    "wording": 0,
     "outputs": 1,
     "records": 1,
     "data": 2,

@@ -10,10 +10,10 @@ import numpy as np
 
 from embstore.data.splits import order_splits
 from embstore.errors import InvalidData, NotFound
-from embstore.maps.words import counted
 from embstore.records import Embeddings, Mask, Rows, Similarities
 from embstore.store import Store
 from embstore.store.graph import Graph, graph_of
+from embstore.wording import counted
 
 # Neighbors of each record that an audit sees.
 NEIGHBORS = 50

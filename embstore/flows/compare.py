@@ -27,8 +27,8 @@ from embstore.learn.duplicates import leaked, repeated
 from embstore.learn.metrics import Score, compare_pair
 from embstore.learn.sampling import check_sampling, hold_out
 from embstore.learn.verdict import WORTH, Verdict, check_worth, judge
-from embstore.maps.words import counted
 from embstore.store import Store
+from embstore.wording import counted
 
 if TYPE_CHECKING:
     from embstore.learn.epochs import EpochScore

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from embstore.errors import InvalidData, NotFound
-from embstore.maps.words import counted
 from embstore.records import Codes, Embeddings, Mask, Rows
 from embstore.store import Store
+from embstore.wording import counted
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from embstore.errors import DiskFailure
 from embstore.maps import words
 from embstore.maps.figures import PALETTE
+from embstore.maps.pages import template
 from embstore.outputs import check_folder
 
 PAGE, CONTENT = "index.html", "audit.json"
-# Characters of a text that are shown.
-_LONGEST = 400
 
 
 def write_audit(content: Mapping[str, Any], folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -61,13 +58,7 @@ def write_audit(content: Mapping[str, Any], folder: str | Path, *, overwrite: bo
 def render_audit(content: Mapping[str, Any]) -> str:
     """Return the page of an audit; the same values give the same page."""
     shown = words.presentable(content)
-    environment = Environment(
-        loader=PackageLoader("embstore.maps"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    for name in ("percent", "count", "counted", "sentence"):
-        environment.filters[name] = getattr(words, name)
-    environment.filters["shorten"] = lambda text: words.shorten(text, _LONGEST)
     most = max((row["records"] for row in shown["balance"]), default=1)
-    return environment.get_template("audit.html").render(
+    return template("audit.html").render(
         a=shown, errors=shown["label_errors"], palette=PALETTE, most=most, name=Path(shown["store"]).name
     )

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from embstore.errors import InvalidData, InvalidInput
-from embstore.maps.words import counted
 from embstore.records import Embeddings, Similarities
+from embstore.wording import counted
 
 Coordinates = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]

@@ -10,11 +10,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from embstore.maps.figures import PALETTE
+from embstore.maps.pages import template
 from embstore.maps.pictures import COLORS
 from embstore.maps.words import presentable
 from embstore.outputs import PAGES, check_file, complete_bytes
@@ -37,10 +37,7 @@ def map_page(content: Mapping[str, Any]) -> str:
     shown = {**presentable(content), "colors": list(COLORS)}
     data = json.dumps(shown, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPED)
     scripts = [get_plotlyjs(), _template("map.js")]
-    environment = Environment(
-        loader=PackageLoader("embstore.maps"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("map.html").render(
+    return template("map.html").render(
         title=shown["title"],
         subtitle=shown["subtitle"],
         parameters=shown["parameters"],

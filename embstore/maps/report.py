@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from embstore.errors import DiskFailure
 from embstore.maps import words
@@ -20,6 +19,7 @@ from embstore.maps.figures import (
     confusion_figure,
     curve_figure,
 )
+from embstore.maps.pages import template
 from embstore.outputs import check_folder
 
 PAGE, CONTENT = "index.html", "comparison.json"
@@ -30,8 +30,7 @@ _SCORES = {
     "calibration_error": "calibration error",
 }
 _HUES = {"dummy": 0, "knn": 1, "logistic": 2, "fine-tuned": 3}
-# Characters of a text that are shown, and pairs of labels that are named.
-_LONGEST = 600
+# Pairs of labels that are named.
 _MOST_CONFUSED = 8
 
 
@@ -80,23 +79,7 @@ def render(comparison: Mapping[str, Any]) -> str:
     for method in content["methods"]:
         method["settings_line"] = ", ".join(f"{name} {value}" for name, value in method["settings"].items())
         method["confused"] = _confused(method["confusion"], content["labels"])
-    environment = Environment(
-        loader=PackageLoader("embstore.maps"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    for name in (
-        "percent",
-        "signed",
-        "count",
-        "counted",
-        "seconds",
-        "milliseconds",
-        "size",
-        "chance",
-        "sentence",
-    ):
-        environment.filters[name] = getattr(words, name)
-    environment.filters["shorten"] = lambda text: words.shorten(text, _LONGEST)
-    return environment.get_template("compare.html").render(
+    return template("compare.html").render(
         c=content,
         palette=PALETTE,
         pictures=_pictures(content),

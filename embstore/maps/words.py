@@ -39,11 +39,6 @@ def count(number: float | None) -> str:
     return NOTHING if number is None else f"{number:,.0f}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Write a number of things: ``1 text``, ``2 texts``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def seconds(duration: float | None) -> str:
     """Write a duration in seconds so that two or three digits of it are read."""
     if duration is None:

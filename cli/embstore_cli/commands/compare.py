@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import embstore
-from embstore.maps.words import counted
+from embstore.wording import counted
 from embstore_cli.commands.finetune import epoch_line
 from embstore_cli.options import finetune_options, home_option, json_option, store_option
 

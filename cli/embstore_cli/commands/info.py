@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import embstore
-from embstore.maps.words import counted
+from embstore.wording import counted
 from embstore_cli.options import home_option, json_option, store_option
 
 

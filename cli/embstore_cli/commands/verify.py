@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 import embstore
-from embstore.maps.words import counted
+from embstore.wording import counted
 from embstore_cli.options import home_option, json_option, store_option
 
 DAMAGED = 5
