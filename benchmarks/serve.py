@@ -1,8 +1,8 @@
 """The service under load from another process, beside a plain FastAPI + sentence-transformers server.
 
 The emotion store is taken from `--home` or built, and copied, so that records can be added to it. One worker,
-ONNX Runtime in float32, requests in a seeded random order; client, peer and service share the cores. Latency
-is in milliseconds, wanted figures in brackets.
+bfloat16 where a build chose it, requests in a seeded random order; client, peer and service share the cores.
+Latency is in milliseconds, wanted figures in brackets.
 
 One text keeps the encoder's arithmetic busy already, so eight together gain what is not arithmetic: much for
 short texts, little for texts of 22 tokens. The p99 under overload follows from that: ten admitted requests
