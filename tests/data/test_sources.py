@@ -164,7 +164,11 @@ def test_a_column_split_is_an_extra_value_where_the_split_is_named(tmp_path: Pat
 @pytest.mark.parametrize(
     "source", ["none.csv", "data/none.parquet", "./none", "/none", "none/", "train=none.csv", "none.xlsx"]
 )
-def test_an_absent_path_is_never_looked_for_on_the_hub(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absent_path_is_never_looked_for_on_the_hub(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where the tests run from, a file of that name may lie.
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("embstore.data.sources.open_hub", lambda *_: pytest.fail("asked the hub"))
     with pytest.raises(NotFound, match=f"No such file: {source.removeprefix('train=')}"):
         open_dataset(source)
