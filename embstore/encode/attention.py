@@ -8,34 +8,42 @@ from torch.nn import functional
 # Up to this length a batched product, exp and another product are faster than the fused kernel, which was
 # made for long texts: on two Zen 4 cores and 22 tokens, three times in bfloat16 and 1.4 times in float32.
 _SHORT = {torch.bfloat16: 512, torch.float32: 32}
+# oneDNN compiles a bfloat16 product anew for each number and length of texts, which takes longer than few
+# tokens do: those are mixed in float32, for which nothing is compiled. It was a fifteenth of all time.
+_FEW_TOKENS = 512
 # Scores within this range need no subtraction of their maximum: exp and sums of it stay far from overflow.
 _SAFE = 60.0
 
 
-def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+def attend(mix: torch.Tensor, out: torch.Tensor) -> None:
     """Mix values by the softmax of query times key.
 
     Parameters
     ----------
-    query : tensor of shape (n, n_queries, n_heads, width)
-        Already divided by the square root of ``width``.
-    key, value : tensors of shape (n, n_tokens, n_heads, width)
-        Of the same n texts.
-
-    Returns
-    -------
-    tensor of shape (n * n_queries, n_heads * width)
-        Text by text.
+    mix : tensor of shape (n, n_tokens, 3, n_heads, width)
+        Query, already divided by the square root of ``width``, key and value of n texts.
+    out : tensor of shape (n, n_queries, n_heads, width)
+        Filled with the states of the first ``n_queries`` tokens of each text.
     """
-    n, n_queries, n_heads, width = query.shape
-    if key.shape[1] > _SHORT.get(key.dtype, 0):
+    n, n_tokens, _, n_heads, width = mix.shape
+    n_queries = out.shape[1]
+    query, key, value = mix[:, :n_queries, 0], mix[:, :, 1], mix[:, :, 2]
+    if n_tokens > _SHORT.get(mix.dtype, 0):
         mixed = functional.scaled_dot_product_attention(
             query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), scale=1.0
         )
     else:
-        by_head = [one.transpose(1, 2).reshape(n * n_heads, -1, width) for one in (query, key, value)]
-        mixed = _mix(*by_head).view(n, n_heads, n_queries, width)
-    return mixed.transpose(1, 2).reshape(n * n_queries, n_heads * width)
+        dtype = torch.float32 if n * n_tokens < _FEW_TOKENS else mix.dtype
+        mixed = _mix(*(_heads(one, dtype) for one in (query, key, value)))
+        mixed = mixed.view(n, n_heads, n_queries, width)
+    out.copy_(mixed.transpose(1, 2))
+
+
+def _heads(states: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return states, (n, n_tokens, n_heads, width), copied as (n * n_heads, n_tokens, width) in one pass."""
+    n, n_tokens, n_heads, width = states.shape
+    copied = states.new_empty((n, n_heads, n_tokens, width), dtype=dtype).copy_(states.transpose(1, 2))
+    return copied.view(n * n_heads, n_tokens, width)
 
 
 def _mix(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

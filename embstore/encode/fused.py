@@ -2,7 +2,7 @@
 
 All that is done token by token runs over the tokens of a whole batch at once, whatever the lengths of its
 texts; attention runs text by text of one length. Where the first token alone is pooled, the last layer is
-computed for it alone.
+computed for it alone. A batch is filled up with some rows of nothing, so that few numbers of rows occur.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional
 from embstore.encode.attention import attend
 from embstore.encode.batches import plan_packed
 from embstore.encode.bert_weights import Affine, EncoderWeights, LayerWeights
-from embstore.encode.products import Product
+from embstore.encode.products import Product, filled_up
 from embstore.records import Embeddings, Rows
 
 
@@ -67,7 +67,7 @@ class FusedForward:
     def embed(self, ids: list[list[int]]) -> Embeddings:
         """Return the embeddings of one batch, (n, dim), float32; texts of one length are best neighbors."""
         groups = _groups(ids)
-        x = self._embed_tokens(ids)
+        x = filled_up(self._embed_tokens(ids))
         for layer in self._layers[:-1]:
             x = layer(x, groups)
         pooled = self._pooled(self._layers[-1], x, groups)
@@ -130,27 +130,27 @@ class _Layer:
 
     def __call__(self, x: torch.Tensor, groups: list[_Group]) -> torch.Tensor:
         """Return the states of all tokens."""
-        mixed = [attend(*self._parts(one)) for one in self._split(x, groups)]
-        return self._feed(mixed[0] if len(mixed) == 1 else torch.cat(mixed), x)
+        mix, out = self._mix(x), torch.zeros_like(x)
+        for one in groups:
+            attend(self._states(mix, one, 3), self._states(out, one, 1).squeeze(2))
+        return self._feed(out, x)
 
     def first_tokens(self, x: torch.Tensor, groups: list[_Group]) -> torch.Tensor:
         """Return the states of the first token of each text, (n, dim): nothing else is computed of them."""
-        mixed = []
-        for one in self._split(x, groups):
-            query, key, value = self._parts(one)
-            mixed.append(attend(query[:, :1], key, value))
-        first = torch.cat([torch.arange(one.start, one.tokens.stop, one.length) for one in groups])
-        return self._feed(torch.cat(mixed), x[first])
-
-    def _split(self, x: torch.Tensor, groups: list[_Group]) -> list[torch.Tensor]:
-        """Return query, key and value of each group, (n, length, 3, n_heads, width)."""
         mix = self._mix(x)
-        return [mix[one.tokens].view(one.n, one.length, 3, self._heads, self._width) for one in groups]
+        first = torch.cat([torch.arange(one.start, one.tokens.stop, one.length) for one in groups])
+        x = filled_up(x[first])
+        out = torch.zeros_like(x)
+        start = 0
+        for one in groups:
+            rows = out[start : start + one.n].view(one.n, 1, self._heads, self._width)
+            attend(self._states(mix, one, 3), rows)
+            start += one.n
+        return self._feed(out, x)[:start]
 
-    @staticmethod
-    def _parts(mix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        query, key, value = mix.unbind(dim=2)
-        return query, key, value
+    def _states(self, x: torch.Tensor, group: _Group, n_parts: int) -> torch.Tensor:
+        """Return the rows of a group, (n, length, n_parts, n_heads, width), uncopied."""
+        return x[group.tokens].view(group.n, group.length, n_parts, self._heads, self._width)
 
     def _feed(self, mixed: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return what follows attention, for the tokens of ``x`` alone."""

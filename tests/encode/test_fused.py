@@ -95,12 +95,27 @@ def test_attention_is_the_softmax_of_the_scores_times_the_values(
     n_tokens: int, n_queries: int, spread: float
 ) -> None:
     torch.manual_seed(0)
-    query = spread * torch.randn(3, n_queries, 2, 8)
-    key, value = torch.randn(2, 3, n_tokens, 2, 8)
-    scores = torch.einsum("nqhw,nthw->nhqt", query.double(), key.double())
-    expected = torch.einsum("nhqt,nthw->nqhw", torch.softmax(scores, dim=-1), value.double())
-    found = attend(query, key, value)
-    np.testing.assert_allclose(found, expected.reshape(3 * n_queries, 16), rtol=0, atol=1e-4)
+    mix = torch.randn(3, n_tokens, 3, 2, 8)
+    mix[:, :, 0] *= spread
+    found = torch.empty(3, n_queries, 2, 8)
+    attend(mix, found)
+    np.testing.assert_allclose(found, attended(mix, n_queries), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("n", [3, 300], ids=["in float32", "in bfloat16"])
+def test_attention_of_few_and_of_many_texts_in_bfloat16_is_the_same_softmax(n: int) -> None:
+    torch.manual_seed(0)
+    mix = torch.randn(n, 5, 3, 2, 8).bfloat16()
+    found = torch.empty(n, 5, 2, 8, dtype=torch.bfloat16)
+    attend(mix, found)
+    np.testing.assert_allclose(found.double(), attended(mix, 5), rtol=0, atol=0.03)
+
+
+def attended(mix: torch.Tensor, n_queries: int) -> torch.Tensor:
+    """Return by einsum what `attend` fills in, in float64."""
+    query, key, value = mix.double().unbind(dim=2)
+    scores = torch.einsum("nqhw,nthw->nhqt", query[:, :n_queries], key)
+    return torch.einsum("nhqt,nthw->nqhw", torch.softmax(scores, dim=-1), value)
 
 
 def test_packed_batches_hold_every_text_once_within_the_budget_longest_first() -> None:
