@@ -8,9 +8,9 @@ from torch.nn import functional
 # Up to this length a batched product, exp and another product are faster than the fused kernel, which was
 # made for long texts: on two Zen 4 cores and 22 tokens, three times in bfloat16 and 1.4 times in float32.
 _SHORT = {torch.bfloat16: 512, torch.float32: 32}
-# oneDNN compiles a bfloat16 product anew for each number and length of texts, which takes longer than few
-# tokens do: those are mixed in float32, for which nothing is compiled. It was a fifteenth of all time.
-_FEW_TOKENS = 512
+# oneDNN compiles a bfloat16 product anew for each number and length of texts, a fifteenth of all time where
+# texts are short. Up to so many scores of a head float32 is used, for which nothing is compiled.
+_FEW_SCORES = 64 * 4096
 # Scores within this range need no subtraction of their maximum: exp and sums of it stay far from overflow.
 _SAFE = 60.0
 
@@ -33,7 +33,7 @@ def attend(mix: torch.Tensor, out: torch.Tensor) -> None:
             query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), scale=1.0
         )
     else:
-        dtype = torch.float32 if n * n_tokens < _FEW_TOKENS else mix.dtype
+        dtype = torch.float32 if n * n_queries * n_tokens <= _FEW_SCORES else mix.dtype
         mixed = _mix(*(_heads(one, dtype) for one in (query, key, value)))
         mixed = mixed.view(n, n_heads, n_queries, width)
     out.copy_(mixed.transpose(1, 2))

@@ -11,7 +11,7 @@ from torch.nn import functional
 from embstore.encode.bert_weights import Affine
 
 # oneDNN keeps what it compiled for 1,024 shapes, each nearly a megabyte. It is read at the first product.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 # Rows of a product are a multiple of one of these, by how many there are: a shape is compiled once.
 _FEW, _STEPS = 256, (8, 64)
 

@@ -102,13 +102,13 @@ def test_attention_is_the_softmax_of_the_scores_times_the_values(
     np.testing.assert_allclose(found, attended(mix, n_queries), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("n", [3, 300], ids=["in float32", "in bfloat16"])
+@pytest.mark.parametrize("n", [3, 11000], ids=["in float32", "in bfloat16"])
 def test_attention_of_few_and_of_many_texts_in_bfloat16_is_the_same_softmax(n: int) -> None:
     torch.manual_seed(0)
     mix = torch.randn(n, 5, 3, 2, 8).bfloat16()
     found = torch.empty(n, 5, 2, 8, dtype=torch.bfloat16)
     attend(mix, found)
-    np.testing.assert_allclose(found.double(), attended(mix, 5), rtol=0, atol=0.03)
+    np.testing.assert_allclose(found.double(), attended(mix, 5), rtol=0, atol=0.06)
 
 
 def attended(mix: torch.Tensor, n_queries: int) -> torch.Tensor:
