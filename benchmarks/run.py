@@ -37,10 +37,7 @@ SECTIONS = {
     "serve": ("Service", "serve.py"),
 }
 # What no script measures on a machine like this.
-ELSEWHERE = (
-    "GPU speed: no GPU was at hand.",
-    "int8 arithmetic.",
-)
+ELSEWHERE = ("GPU speed: no GPU was at hand.",)
 
 
 def main() -> int:

@@ -14,7 +14,9 @@ from embstore.errors import InvalidInput, InvalidModel
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 POOLINGS = ("auto", "cls", "mean")
-DTYPES = ("auto", "float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
+#: float32, but for long builds.
+ADAPTIVE = ("auto", "int8")
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,10 @@ class EncoderOptions:
         Tokens read of a text, special tokens included; the rest is cut and counted.
     prompt : str, optional
         Put before each text.
-    dtype : {'auto', 'float32', 'bfloat16', 'float16'}
+    dtype : {'auto', 'float32', 'bfloat16', 'float16', 'int8'}
         Arithmetic of the model. ``auto`` is float32, and in long builds whatever is faster on this machine
         and passed the parity gate; both have one fingerprint, since their embeddings may stand side by side.
+        ``int8`` is the same with a fingerprint of its own, and in long builds on the CPU also takes int8.
     trust_remote_code : bool
         Run Python files beside the model; of the hub only with a 40-digit commit as ``revision``.
     """

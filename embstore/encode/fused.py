@@ -17,7 +17,7 @@ from torch.nn import functional
 from embstore.encode.attention import attend
 from embstore.encode.batches import plan_packed
 from embstore.encode.bert_weights import Affine, EncoderWeights, LayerWeights
-from embstore.encode.products import Product, filled_up
+from embstore.encode.products import LayerProducts, filled_up, layer_products
 from embstore.records import Embeddings, Rows
 
 
@@ -47,15 +47,28 @@ class FusedForward:
         Token states to one embedding.
     normalize : bool
         Scale to unit length.
+    products : sequence of LayerProducts, optional
+        Other products than those of ``dtype``, first layer to last.
     """
 
-    def __init__(self, weights: EncoderWeights, dtype: torch.dtype, pooling: str, *, normalize: bool) -> None:
+    def __init__(
+        self,
+        weights: EncoderWeights,
+        dtype: torch.dtype,
+        pooling: str,
+        *,
+        normalize: bool,
+        products: Sequence[LayerProducts] = (),
+    ) -> None:
         self.name = f"fused {str(dtype).removeprefix('torch.')}"
         self._words = weights.words.to(dtype)
         self._positions = weights.positions.to(dtype)
         self._padding = weights.padding
         self._norm = _Norm(weights.norm, weights.epsilon, dtype)
-        self._layers = [_Layer(one, weights, dtype) for one in weights.layers]
+        products = products or [layer_products(one, weights.n_heads, dtype) for one in weights.layers]
+        self._layers = [
+            _Layer(one, weights, dtype, its) for one, its in zip(weights.layers, products, strict=True)
+        ]
         self._pooling = pooling
         self._normalize = normalize
 
@@ -115,32 +128,29 @@ class _Norm:
 class _Layer:
     """One layer over the tokens of a batch, (n_tokens, dim)."""
 
-    def __init__(self, layer: LayerWeights, weights: EncoderWeights, dtype: torch.dtype) -> None:
+    def __init__(
+        self, layer: LayerWeights, weights: EncoderWeights, dtype: torch.dtype, products: LayerProducts
+    ) -> None:
         self._heads = weights.n_heads
         self._width = len(layer.query[1]) // weights.n_heads
-        scale = self._width**-0.5
-        # Attention divides each score by the root of the width; here the weights are divided, once.
-        query = (layer.query[0] * scale, layer.query[1] * scale)
-        self._mix = Product([query, layer.key, layer.value], dtype)
-        self._merge = Product([layer.merge], dtype)
+        self._products = products
         self._merge_norm = _Norm(layer.merge_norm, weights.epsilon, dtype)
-        self._widen = Product([layer.widen], dtype)
-        self._narrow = Product([layer.narrow], dtype)
         self._narrow_norm = _Norm(layer.narrow_norm, weights.epsilon, dtype)
 
     def __call__(self, x: torch.Tensor, groups: list[_Group]) -> torch.Tensor:
         """Return the states of all tokens."""
-        mix, out = self._mix(x), torch.zeros_like(x)
+        mix = self._products.mix(x)
+        out = mix.new_zeros(x.shape)
         for one in groups:
             attend(self._states(mix, one, 3), self._states(out, one, 1).squeeze(2))
         return self._feed(out, x)
 
     def first_tokens(self, x: torch.Tensor, groups: list[_Group]) -> torch.Tensor:
         """Return the states of the first token of each text, (n, dim): nothing else is computed of them."""
-        mix = self._mix(x)
+        mix = self._products.mix(x)
         first = torch.cat([torch.arange(one.start, one.tokens.stop, one.length) for one in groups])
         x = filled_up(x[first])
-        out = torch.zeros_like(x)
+        out = mix.new_zeros(x.shape)
         start = 0
         for one in groups:
             rows = out[start : start + one.n].view(one.n, 1, self._heads, self._width)
@@ -154,8 +164,8 @@ class _Layer:
 
     def _feed(self, mixed: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return what follows attention, for the tokens of ``x`` alone."""
-        x = self._merge_norm(self._merge.plus(mixed, x))
-        return self._narrow_norm(self._narrow.plus(self._widen.gelu(x), x))
+        x = self._merge_norm(self._products.merge(mixed, x))
+        return self._narrow_norm(self._products.narrow(self._products.widen(x), x))
 
 
 def _groups(ids: Sequence[Sequence[int]]) -> list[_Group]:

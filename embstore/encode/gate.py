@@ -1,4 +1,7 @@
-"""The parity gate: faster arithmetic may stand in for float32 only where it gives the same neighbors."""
+"""The parity gate: faster arithmetic may stand in for float32 only where it gives the same neighbors.
+
+int8 does not, and never stands in unasked. Its own gate asks for what heads need: the same direction of most.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from embstore.records import Embeddings
 #: What a path must reach on the texts at hand.
 LEAST_COSINE = 0.9995
 LEAST_OVERLAP = 0.98
+#: What int8 must reach there.
+LEAST_MEAN_COSINE = 0.998
 _K = 10
 
 
@@ -41,6 +46,19 @@ class Parity:
         return (
             f"least cosine {self.least_cosine:.5f} of {LEAST_COSINE}, "
             f"overlap of the {_K} nearest {self.overlap:.3f} of {LEAST_OVERLAP}"
+        )
+
+    @property
+    def passes_for_heads(self) -> bool:
+        """Tell whether the gate of int8 opens; never where something is NaN."""
+        return self.mean_cosine >= LEAST_MEAN_COSINE
+
+    @property
+    def reason_for_heads(self) -> str:
+        """What was measured beside what is asked of int8, and what it costs."""
+        return (
+            f"mean cosine {self.mean_cosine:.5f} of {LEAST_MEAN_COSINE}, "
+            f"{self.overlap:.3f} of the {_K} nearest are the same"
         )
 
 

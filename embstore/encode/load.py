@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from embstore.encode.config import EncoderConfig, EncoderOptions, resolve
+from embstore.encode.config import ADAPTIVE, EncoderConfig, EncoderOptions, resolve
 from embstore.encode.model_files import ModelFiles, WrongSetting, first_line
 from embstore.encode.tokens import TextTokenizer
 from embstore.encode.torch_encoder import TorchEncoder
@@ -75,7 +75,7 @@ def _load_model(files: ModelFiles, config: EncoderConfig) -> PreTrainedModel:
     try:
         model, report = AutoModel.from_pretrained(
             files.folder,
-            dtype=torch.float32 if config.dtype == "auto" else getattr(torch, config.dtype),
+            dtype=torch.float32 if config.dtype in ADAPTIVE else getattr(torch, config.dtype),
             trust_remote_code=config.trust_remote_code,
             use_safetensors=True,
             local_files_only=True,

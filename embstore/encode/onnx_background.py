@@ -67,8 +67,8 @@ def start_export(config: Mapping[str, Any], fingerprint: str) -> bool:
 
 
 def exportable(config: Mapping[str, Any]) -> bool:
-    """Tell whether an encoder may be exported: float32, and no code of its repository."""
-    return config.get("dtype") in ("auto", "float32") and not config.get("trust_remote_code")
+    """Tell whether an encoder may be exported: it answers in float32, and runs no code of its repository."""
+    return config.get("dtype") in ("auto", "float32", "int8") and not config.get("trust_remote_code")
 
 
 def lock_of(fingerprint: str) -> Path:

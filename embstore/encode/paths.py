@@ -21,13 +21,14 @@ from embstore.encode.bert_weights import read_weights
 from embstore.encode.forward import Forward, PaddedForward
 from embstore.encode.fused import FusedForward
 from embstore.encode.gate import Parity, parity
+from embstore.encode.int8 import has_int8, int8_forward
 from embstore.encode.onnx_cache import choice_folder
 from embstore.records import Embeddings
 
 Result = TypeVar("Result")
 
 # Raise it when an older choice must not be kept.
-_VERSION = 1
+_VERSION = 2
 # What a path must gain to be taken, and what another budget must: less is noise.
 _WORTH = 1.1
 _ROUNDS = 3
@@ -60,7 +61,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Choice:
-    """What ``--dtype auto`` takes on this machine for this encoder.
+    """What ``--dtype auto``, or ``int8``, takes on this machine for this encoder.
 
     Parameters
     ----------
@@ -72,12 +73,16 @@ class Choice:
         One sentence.
     trials : tuple of Trial
         All that was tried, the reference first.
+    calibration : tuple of lists of int
+        Token ids of the texts by which int8 set its scales: a build that goes on sets the same. Empty where
+        int8 was not taken.
     """
 
     name: str
     token_budget: int
     why: str
     trials: tuple[Trial, ...]
+    calibration: tuple[list[int], ...] = ()
 
 
 def fastest_equal(model: Any, dtype: torch.dtype, pooling: str, *, normalize: bool) -> Forward:
@@ -105,7 +110,21 @@ def faster(model: Any, pooling: str, *, normalize: bool) -> list[Forward]:
     return [PaddedForward(low, pooling, normalize=normalize)]
 
 
-def choose(forwards: Sequence[Forward], ids: list[list[int]], token_budget: int, device: str) -> Choice:
+def int8_path(model: Any, ids: Sequence[list[int]], pooling: str, *, normalize: bool) -> FusedForward | None:
+    """Return the int8 path with scales set by texts, or None where the machine or the model has none."""
+    if model.device.type != "cpu" or model.dtype != torch.float32 or not has_int8():
+        return None
+    weights = read_weights(model)
+    return None if weights is None else int8_forward(weights, ids, pooling, normalize=normalize)
+
+
+def choose(
+    forwards: Sequence[Forward],
+    ids: list[list[int]],
+    token_budget: int,
+    device: str,
+    int8: Forward | None = None,
+) -> Choice:
     """Measure paths on texts and take the fastest that passes the gate.
 
     Parameters
@@ -118,7 +137,11 @@ def choose(forwards: Sequence[Forward], ids: list[list[int]], token_budget: int,
         Tokens of a batch until a better number was found.
     device : str
         ``cpu``, ``cuda`` or another type of device.
+    int8 : Forward, optional
+        Taken where it passes its own gate and is faster than the best of the others.
     """
+    n_equal = len(forwards)
+    forwards = [*forwards, *([] if int8 is None else [int8])]
     embeddings = [run(one, ids, token_budget)[0] for one in forwards]
     parities = [parity(embeddings[0], one) for one in embeddings]
     seconds = race([partial(run, one, ids, token_budget) for one in forwards], _QUICK)
@@ -126,7 +149,9 @@ def choose(forwards: Sequence[Forward], ids: list[list[int]], token_budget: int,
         Trial(one.name, round(len(ids) / spent, 1), found)
         for one, spent, found in zip(forwards, seconds, parities, strict=True)
     )
-    best, why = _fastest(trials)
+    best, why = _fastest(trials[:n_equal])
+    if int8 is not None:
+        best, why = _or_int8(trials, best, why)
     budgets = [token_budget, *(one for one in _BUDGETS.get(device, ()) if one != token_budget)]
     spent = race([partial(run, forwards[best], ids, budget) for budget in budgets], _QUICK)
     quickest = int(np.argmin(spent))
@@ -172,7 +197,8 @@ def read_choice(fingerprint: str, device: str) -> Choice | None:
         trials = tuple(
             Trial(one["name"], one["texts_per_second"], Parity(**one["parity"])) for one in kept["trials"]
         )
-        return Choice(kept["name"], int(kept["token_budget"]), kept["why"], trials)
+        calibration = tuple([int(token) for token in one] for one in kept["calibration"])
+        return Choice(kept["name"], int(kept["token_budget"]), kept["why"], trials, calibration)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -183,6 +209,8 @@ def write_choice(fingerprint: str, device: str, choice: Choice) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".making")
+        # Token ids spell texts, which are the user's alone.
+        unfinished.touch(mode=0o600)
         unfinished.write_text(json.dumps(asdict(choice), indent=1), encoding="utf-8")
         unfinished.replace(path)
     except OSError:
@@ -208,6 +236,19 @@ def _fastest(trials: Sequence[Trial]) -> tuple[int, str]:
     if failed:
         return 0, f"{failed[0].name} failed the gate: {failed[0].parity.reason}"
     return 0, "nothing else is faster here"
+
+
+def _or_int8(trials: Sequence[Trial], best: int, why: str) -> tuple[int, str]:
+    """Return which trial wins where the last is that of int8, and why."""
+    int8 = trials[-1]
+    gain = int8.texts_per_second / trials[best].texts_per_second
+    if not int8.parity.passes_for_heads:
+        return best, f"{why}; {int8.name} failed its gate: {int8.parity.reason_for_heads}"
+    if gain < _WORTH:
+        return best, f"{why}; {int8.name} is {gain:.2f} times as fast as that, of {_WORTH}"
+    return len(trials) - 1, (
+        f"{int8.name} is {gain:.2f} times as fast as {trials[best].name}; {int8.parity.reason_for_heads}"
+    )
 
 
 def _file(fingerprint: str, device: str) -> Path:

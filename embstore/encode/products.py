@@ -3,17 +3,58 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
-from embstore.encode.bert_weights import Affine
+from embstore.encode.bert_weights import Affine, LayerWeights
 
 # oneDNN keeps what it compiled for 1,024 shapes, each nearly a megabyte. It is read at the first product.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 # Rows of a product are a multiple of one of these, by how many there are: a shape is compiled once.
 _FEW, _STEPS = 256, (8, 64)
+
+
+@dataclass(frozen=True)
+class LayerProducts:
+    """The products of one layer, and what each does on the way.
+
+    Parameters
+    ----------
+    mix : callable
+        States, (n, dim), to query, key and value beside one another, (n, 3 * dim).
+    merge : callable
+        Mixed values and states to their product plus the states.
+    widen : callable
+        States to the GELU of their product, (n, wide).
+    narrow : callable
+        Widened states and states to their product plus the states.
+    """
+
+    mix: Callable[[torch.Tensor], torch.Tensor]
+    merge: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    widen: Callable[[torch.Tensor], torch.Tensor]
+    narrow: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def layer_products(layer: LayerWeights, n_heads: int, dtype: torch.dtype) -> LayerProducts:
+    """Return the products of a layer in one dtype."""
+    return LayerProducts(
+        mix=Product(mix_affines(layer, n_heads), dtype),
+        merge=Product([layer.merge], dtype).plus,
+        widen=Product([layer.widen], dtype).gelu,
+        narrow=Product([layer.narrow], dtype).plus,
+    )
+
+
+def mix_affines(layer: LayerWeights, n_heads: int) -> tuple[Affine, Affine, Affine]:
+    """Return query, key and value."""
+    # Attention divides each score by the root of a head's width; here the weights are divided, once.
+    weight, bias = layer.query
+    scale = (len(bias) // n_heads) ** -0.5
+    return (weight * scale, bias * scale), layer.key, layer.value
 
 
 class Product:

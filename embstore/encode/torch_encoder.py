@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from embstore.encode.config import EncoderConfig
+from embstore.encode.config import ADAPTIVE, EncoderConfig
 from embstore.encode.forward import Forward, PaddedForward
 from embstore.encode.model_files import first_line
-from embstore.encode.paths import Choice, choose, faster, fastest_equal, read_choice, write_choice
+from embstore.encode.paths import (
+    Choice,
+    choose,
+    faster,
+    fastest_equal,
+    int8_path,
+    read_choice,
+    write_choice,
+)
 from embstore.encode.tokens import TextTokenizer
 from embstore.errors import InvalidInput
 from embstore.records import Embeddings, Encoded
@@ -27,6 +36,8 @@ SLICE_SIZE = 2048
 TOKEN_BUDGETS = {"cpu": 4096, "mps": 8192, "cuda": 32768}
 # Texts on which paths are compared: a few seconds of a build that goes on for longer than a minute.
 _TRIED = 256
+# Of these, texts that set the scales of int8.
+_CALIBRATING = 128
 _LONG = 4096
 
 
@@ -65,7 +76,7 @@ class TorchEncoder:
         self._tokenizer = tokenizer
         self._settled = config
         self._token_budget = token_budget or TOKEN_BUDGETS.get(model.device.type, 8192)
-        self._is_settled = config.dtype != "auto" or token_budget is not None
+        self._is_settled = config.dtype not in ADAPTIVE or token_budget is not None
         self.forward: Forward = self._fastest_equal()
 
     @property
@@ -104,7 +115,7 @@ class TorchEncoder:
     def settle(self, texts: Sequence[str], expected: int | None) -> None:
         """Before long work take the fastest arithmetic that passes the gate on such texts.
 
-        Only where dtype is ``auto``. What was chosen is kept for this machine and this encoder.
+        Only where dtype is ``auto`` or ``int8``. What was chosen is kept for this machine and this encoder.
 
         Parameters
         ----------
@@ -123,21 +134,35 @@ class TorchEncoder:
             write_choice(self.fingerprint, self.model.device.type, choice)
         self._is_settled = True
         self._token_budget = choice.token_budget
-        self.forward = next((one for one in self.paths() if one.name == choice.name), self.forward)
+        if choice.calibration:
+            self.forward = self.int8(choice.calibration) or self.forward
+        else:
+            self.forward = next((one for one in self.paths() if one.name == choice.name), self.forward)
         logger.info(
             "Encoding by %s in batches of %d tokens: %s.", choice.name, choice.token_budget, choice.why
         )
 
     def try_paths(self, texts: Sequence[str]) -> Choice:
         """Measure every path on some of the texts, of all lengths alike, and say which is to be taken."""
-        ids = sorted(self.token_ids(texts), key=len)
-        step = max(1, len(ids) // _TRIED)
-        return choose(self.paths(), ids[::-step], self._token_budget, self.model.device.type)
+        ids = _spread(self.token_ids(texts), _TRIED)
+        if self._settled.dtype != "int8":
+            return choose(self.paths(), ids, self._token_budget, self.model.device.type)
+        few = calibrating(ids)
+        int8 = self.int8(few)
+        choice = choose(self.paths(), ids, self._token_budget, self.model.device.type, int8)
+        if int8 is None:
+            return replace(choice, why=f"{choice.why}; this machine has no int8 path for this model")
+        return replace(choice, calibration=tuple(few)) if choice.name == int8.name else choice
 
     def paths(self) -> list[Forward]:
         """Return the ways in which this machine can run the model; the first gives its own embeddings."""
         settings = self._settled
         return [self.forward, *faster(self.model, settings.pooling, normalize=settings.normalize)]
+
+    def int8(self, ids: Sequence[list[int]]) -> Forward | None:
+        """Return the int8 path with scales set by texts, see `calibrating`; None where there is none."""
+        settings = self._settled
+        return int8_path(self.model, ids, settings.pooling, normalize=settings.normalize)
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Embed texts.
@@ -222,6 +247,17 @@ class TorchEncoder:
         )
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def calibrating(ids: Sequence[list[int]]) -> list[list[int]]:
+    """Return the texts, of all lengths alike, that set the scales of int8: 128 to 255, or all."""
+    return _spread(ids, _CALIBRATING)
+
+
+def _spread(ids: Sequence[list[int]], n: int) -> list[list[int]]:
+    """Return n to 2 n - 1 texts, or all, of all lengths alike, the longest first."""
+    step = max(1, len(ids) // n)
+    return sorted(ids, key=len)[::-step]
 
 
 def _is_memory(error: Exception) -> bool:

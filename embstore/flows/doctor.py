@@ -14,9 +14,10 @@ import numpy as np
 from embstore.data import ReadOptions, open_dataset
 from embstore.encode.forward import PaddedForward
 from embstore.encode.gate import parity
+from embstore.encode.int8 import NAME as INT8
 from embstore.encode.onnx_encoder import OnnxEncoder, load_exported
 from embstore.encode.paths import race, run, timed, write_choice
-from embstore.encode.torch_encoder import TorchEncoder
+from embstore.encode.torch_encoder import TorchEncoder, calibrating
 from embstore.errors import InvalidData, InvalidInput
 from embstore.flows.encoders import EncoderChoice, encoder_for
 from embstore.learn.logistic import LogisticHead
@@ -43,8 +44,10 @@ class PathReport:
         without tokenization.
     least_cosine, mean_cosine, overlap : float
         To the first path, see `embstore.encode.gate.Parity`.
+    gate : {'neighbors', 'heads'}
+        Which gate it faces; that of heads is for int8 alone, which ``--dtype auto`` never takes.
     passes : bool
-        Whether the parity gate opens.
+        Whether that gate opens.
     accuracy : float or None
         Of a logistic head on held-out texts, 0 to 1; None without labels.
     """
@@ -54,6 +57,7 @@ class PathReport:
     least_cosine: float
     mean_cosine: float
     overlap: float
+    gate: str
     passes: bool
     accuracy: float | None
 
@@ -71,7 +75,7 @@ class Examination:
     paths : tuple of PathReport
         The model as transformers runs it first: the reference.
     choice : str
-        What ``--dtype auto`` takes in long builds on this machine from now on.
+        What long builds take on this machine from now on.
     token_budget : int
         Tokens of a batch.
     why : str
@@ -156,6 +160,7 @@ def _examine(encoder: TorchEncoder, records: Sequence[Record], seed: int) -> Exa
     config = encoder.config
     reference = PaddedForward(encoder.model, config["pooling"], normalize=config["normalize"])
     forwards = [reference, *(one for one in encoder.paths() if one.name != reference.name)]
+    forwards += filter(None, [encoder.int8(calibrating(ids))])
     runners: dict[str, Runner] = {one.name: partial(run, one, ids, encoder.token_budget) for one in forwards}
     exported = load_exported(encoder.fingerprint) if device == "cpu" else None
     if exported is not None:
@@ -191,7 +196,8 @@ def _report(name: str, known: Embeddings, found: Embeddings, seconds: float, jud
         least_cosine=close.least_cosine,
         mean_cosine=close.mean_cosine,
         overlap=close.overlap,
-        passes=close.passes,
+        gate="heads" if name == INT8 else "neighbors",
+        passes=close.passes_for_heads if name == INT8 else close.passes,
         accuracy=judge.accuracy(found),
     )
 

@@ -51,8 +51,11 @@ def faster_encoder(config: Mapping[str, Any], fingerprint: str) -> TextEncoder |
     Returns
     -------
     TextEncoder or None
-        None where nothing was chosen on this machine, or what was chosen is float32.
+        None where nothing was chosen on this machine, or what was chosen is float32; for a store of int8
+        too, whose queries are float32: a text alone gains nothing.
     """
+    if config.get("dtype") == "int8":
+        return None
     found = stored_encoder(config)
     if not isinstance(found, TorchEncoder) or found.fingerprint != fingerprint:
         return None

@@ -51,7 +51,7 @@ def test_a_declared_length_never_exceeds_what_the_model_reads(bert: Path) -> Non
     ("option", "value", "fix"),
     [
         ("pooling", "max", "--pooling auto|cls|mean"),
-        ("dtype", "int4", "--dtype auto|float32|bfloat16|float16"),
+        ("dtype", "int4", "--dtype auto|float32|bfloat16|float16|int8"),
         ("max_length", 65, "--max-length 64"),
         ("max_length", 2, "--max-length 64"),
         ("max_length", 0, "--max-length 64"),

@@ -92,6 +92,7 @@ def test_a_change_in_the_files_changes_the_fingerprint(bert: Path, change: Calla
         {"max_length": 31},
         {"prompt": "why "},
         {"dtype": "bfloat16"},
+        {"dtype": "int8"},
         {"trust_remote_code": True},
     ],
     ids=lambda options: next(iter(options)),

@@ -52,6 +52,16 @@ def test_nan_does_not_pass() -> None:
     broken = embeddings()
     broken[3] = np.nan
     assert not parity(embeddings(), broken).passes
+    assert not parity(embeddings(), broken).passes_for_heads
+
+
+@pytest.mark.parametrize(("noise", "passes"), [(0.04, True), (0.1, False)])
+def test_the_gate_of_int8_asks_for_the_mean_alone(noise: float, passes: bool) -> None:
+    other = embeddings() + noise * np.random.default_rng(1).normal(size=(200, 16)).astype(np.float32)
+    found = parity(embeddings(), other)
+    assert (found.passes, found.passes_for_heads) == (False, passes)
+    assert f"mean cosine {found.mean_cosine:.5f} of 0.998" in found.reason_for_heads
+    assert f"{found.overlap:.3f} of the 10 nearest" in found.reason_for_heads
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5])

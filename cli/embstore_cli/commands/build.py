@@ -36,7 +36,7 @@ QUARANTINED = 3
 @click.option("--prompt", metavar="TEXT", help="Put before each text.  [as the model declares]")
 @click.option(
     "--dtype",
-    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    type=click.Choice(["auto", "float32", "bfloat16", "float16", "int8"]),
     help="Of the arithmetic; see doctor.  [auto]",
 )
 @click.option(

@@ -34,7 +34,7 @@ def doctor(
 
     Texts are those of DATASET, else of the store. Speed, closeness to the reference, and the accuracy of a
     head on held-out texts are shown. What --dtype auto takes in long builds follows from it and is kept for
-    this machine.
+    this machine; int8 is taken only where --dtype int8 asks for it.
     """
     from embstore_cli import output
 
@@ -55,7 +55,7 @@ def doctor(
             ("model", found.model),
             ("texts", f"{found.texts:,}, {found.held_out:,} of them held out from the heads"),
             ("device", found.device),
-            ("auto takes", f"{found.choice} in batches of {found.token_budget:,} tokens"),
+            ("long builds take", f"{found.choice} in batches of {found.token_budget:,} tokens"),
             ("because", found.why),
         ]
     )
@@ -77,5 +77,5 @@ def _row(one: embstore.PathReport, first: embstore.PathReport) -> tuple[str, ...
         f"{one.mean_cosine:.6f}",
         f"{one.overlap:.3f}",
         accuracy,
-        "reference" if one is first else "passes" if one.passes else "fails",
+        "reference" if one is first else f"{'passes' if one.passes else 'fails'} for {one.gate}",
     )
