@@ -97,5 +97,7 @@ class _Watch:
         self.reach = torch.tensor(_LEAST)
 
     def __call__(self, x: torch.Tensor, *residual: torch.Tensor) -> torch.Tensor:
-        self.reach = torch.maximum(self.reach, x.abs().amax(dim=0))
+        # What is no number sets no step: it is seen in the embeddings, whose residuals are floats.
+        numbers = x.abs().nan_to_num(nan=0.0, posinf=0.0)
+        self.reach = torch.maximum(self.reach, numbers.amax(dim=0))
         return self._run(x, *residual)

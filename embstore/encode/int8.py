@@ -2,7 +2,7 @@
 
 The products before and behind the GELU and those of query, key and value are nine tenths of the arithmetic.
 They read bytes whose steps were set beforehand, by some texts. Attention and the product behind it stay in
-bfloat16, residuals and norms in float32.
+bfloat16, where the processor has that; residuals and norms in float32.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from embstore.encode.bert_weights import EncoderWeights, LayerWeights
 from embstore.encode.calibration import Reach, reaches, shared_out
 from embstore.encode.fused import FusedForward
-from embstore.encode.products import LayerProducts, Product, mix_affines
+from embstore.encode.products import LayerProducts, Product, low_dtype, mix_affines
 
 NAME = "fused int8"
 # The byte that stands for 0 in states, and the most beside it.
@@ -60,14 +60,16 @@ def has_int8() -> bool:
 
 def _products(layer: LayerWeights, n_heads: int, reach: Reach) -> LayerProducts:
     mixes = mix_affines(layer, n_heads)
-    merge = Product([layer.merge], torch.bfloat16)
+    dtype = low_dtype()
+    mix = _OfStates(torch.cat([one for one, _ in mixes]), torch.cat([one for _, one in mixes]), reach.mix)
+    merge = Product([layer.merge], dtype)
     channels, shifts, top = shared_out(reach.narrow, _MORE)
-    zero = max(1, round(255 * _BELOW / (top + _BELOW)))
+    zero = min(_MIDDLE, max(1, round(255 * _BELOW / (top + _BELOW))))
     step = top / (255 - zero)
     widen = _OfStates(layer.widen[0][channels], layer.widen[1][channels] - shifts, reach.widen)
     narrow = _OfBytes(layer.narrow[0][:, channels] * step, layer.narrow[1], zero)
     return LayerProducts(
-        mix=_OfStates(torch.cat([one for one, _ in mixes]), torch.cat([one for _, one in mixes]), reach.mix),
+        mix=lambda x: mix.to(x, dtype),
         merge=lambda mixed, x: x + merge(mixed),
         widen=lambda x: widen.gelu(x, step, zero),
         narrow=narrow.plus,
@@ -86,9 +88,9 @@ class _OfBytes:
         # The number of rows is a hint for the layout.
         self._weight = torch.ops.onednn.qlinear_prepack(rounded, [1024, weight.shape[1]])
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the product in bfloat16."""
-        return self._run(x, 1.0, 0, torch.bfloat16, "none")
+    def to(self, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Return the product in a dtype."""
+        return self._run(x, 1.0, 0, dtype, "none")
 
     def gelu(self, x: torch.Tensor, step: float, zero: int) -> torch.Tensor:
         """Return the GELU of the product in bytes that stand for step * (byte - zero)."""
@@ -104,20 +106,9 @@ class _OfBytes:
 
     def _run(self, x: torch.Tensor, step: float, zero: int, dtype: torch.dtype, then: str) -> torch.Tensor:
         found: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
-            x,
-            1.0,
-            0,
-            self._weight,
-            self._scales,
-            self._zeros,
-            self._bias,
-            step,
-            zero,
-            dtype,
-            then,
-            [],
-            "none",
-        )
+            x, 1.0, 0, self._weight, self._scales, self._zeros, self._bias,
+            step, zero, dtype, then, [], "none",
+        )  # fmt: skip
         return found
 
 
@@ -131,9 +122,9 @@ class _OfStates:
         self._middle = torch.full_like(steps, _MIDDLE + 0.5)
         self._product = _OfBytes(weight * steps, bias, _MIDDLE)
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the product in bfloat16."""
-        return self._product(self._bytes(x))
+    def to(self, x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Return the product in a dtype."""
+        return self._product.to(self._bytes(x), dtype)
 
     def gelu(self, x: torch.Tensor, step: float, zero: int) -> torch.Tensor:
         """Return the GELU of the product in bytes."""

@@ -115,6 +115,11 @@ def _has_onednn(dtype: torch.dtype) -> bool:
     )
 
 
+def low_dtype() -> torch.dtype:
+    """Return bfloat16 where it is laid out for this processor, else float32."""
+    return torch.bfloat16 if _has_onednn(torch.bfloat16) else torch.float32
+
+
 def filled_up(x: torch.Tensor) -> torch.Tensor:
     """Return rows, (n, dim), with rows of zeros behind them, so that few numbers of rows occur."""
     step = _STEPS[len(x) >= _FEW]

@@ -14,7 +14,7 @@ from encoder_helpers import make_texts
 from torch.nn import functional
 
 import embstore
-from embstore.encode import EncoderOptions, TorchEncoder, load_encoder, paths, torch_encoder
+from embstore.encode import EncoderOptions, TorchEncoder, load_encoder, paths, products, torch_encoder
 from embstore.encode.bert_weights import read_weights
 from embstore.encode.calibration import reaches, shared_out
 from embstore.encode.gate import Parity, parity
@@ -73,6 +73,36 @@ def test_the_same_texts_give_the_same_bytes(tiny_bert: Path) -> None:
     one, again = (embed(load(tiny_bert).int8(ids[:128]), ids) for _ in range(2))
     assert one.tobytes() == again.tobytes()
     assert one.tobytes() != embed(encoder.int8(ids[128:160]), ids).tobytes()
+
+
+@needs_int8
+def test_a_processor_without_bfloat16_mixes_in_float32(
+    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load(tiny_bert)
+    ids = encoder.token_ids(TEXTS)
+    monkeypatch.setattr(products, "_has_onednn", lambda dtype: dtype == torch.float32)
+    assert parity(embed(encoder.forward, ids), embed(encoder.int8(ids), ids)).passes_for_heads
+
+
+@needs_int8
+def test_numbers_that_are_none_stay_none_and_close_the_gate(tiny_bert: Path) -> None:
+    encoder = load(tiny_bert, dtype="int8")
+    with torch.no_grad():
+        encoder.model.get_input_embeddings().weight[9] = torch.nan
+    ids = [[2, 9, 3], [2, 8, 7, 3]]
+    found = embed(encoder.int8(ids), ids)
+    assert np.isnan(found).all(axis=1).tolist() == [True, False]
+    np.testing.assert_allclose(found[1], embed(encoder.forward, ids)[1], atol=0.05)
+
+
+@needs_int8
+def test_a_layer_whose_gelus_are_all_zero_has_steps_too(tiny_bert: Path) -> None:
+    encoder = load(tiny_bert)
+    with torch.no_grad():
+        encoder.model.encoder.layer[0].intermediate.dense.bias -= 100
+    ids = encoder.token_ids(TEXTS)
+    assert parity(embed(encoder.forward, ids), embed(encoder.int8(ids), ids)).passes_for_heads
 
 
 def test_reaches_are_the_largest_of_what_each_product_reads(tiny_bert: Path) -> None:
