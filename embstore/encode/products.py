@@ -30,7 +30,7 @@ class LayerProducts:
     widen : callable
         States to the GELU of their product, (n, wide).
     narrow : callable
-        Widened states and states to their product plus the states.
+        Widened states and states to their product plus the states, which it may overwrite.
     """
 
     mix: Callable[[torch.Tensor], torch.Tensor]
