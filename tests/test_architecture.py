@@ -161,6 +161,11 @@ def test_help_loads_click_alone() -> None:
     assert not packages & heavy
 
 
+def test_a_text_file_is_read_without_datasets() -> None:
+    packages = loaded("import embstore\nlist(embstore.open_dataset('sample'))")
+    assert not packages & {"datasets", "pyarrow", "pandas"}
+
+
 def test_opening_a_store_loads_no_encoder_and_no_writer() -> None:
     packages = loaded("import embstore\nembstore.Store, embstore.find_neighbors_of_record")
     assert "faiss" in packages

@@ -19,7 +19,8 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]
     RevisionNotFoundError,
 )
 
-from embstore.data.stream import first_line, quiet
+from embstore.data.reading import first_line
+from embstore.data.stream import quiet
 from embstore.errors import DiskFailure, EmbstoreError, HubUnreachable, InvalidData, InvalidInput, NotFound
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}

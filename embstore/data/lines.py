@@ -5,20 +5,16 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 
-from datasets.packaged_modules.text.text import Text
-
 from embstore.data.paths import spoken
-from embstore.data.stream import open_stream, reading, tables
+from embstore.data.reading import reading
 from embstore.data.tables import digest_of
 from embstore.errors import InvalidData
 
 _CHUNK = 1 << 20
-_BATCH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -77,11 +73,16 @@ class Lines:
 
     def batches(self) -> Iterator[list[str]]:
         """Yield the lines in lists of about a megabyte."""
-        stream = open_stream(Text, self.path, encoding=self.codec, keep_linebreaks=True, chunksize=_CHUNK)
-        # By bytes and not by lines: ten thousand lines of a megabyte each would not fit into memory.
-        rows = max(1, min(10_000, _BATCH_BYTES * self.count // self.size))
-        for table in tables(stream, rows, partial(reading, spoken(self.path.name))):
-            yield table.column(0).to_pylist()
+        where = spoken(self.path.name)
+        with reading(where):
+            file = self.path.open(encoding=self.codec)
+        with file:
+            while True:
+                with reading(where):
+                    lines = file.readlines(_CHUNK)
+                if not lines:
+                    return
+                yield lines
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from embstore.data.columns import check_distinct
 from embstore.data.features import ClassLabels
 from embstore.data.options import ReadOptions
 from embstore.data.paths import spoken
-from embstore.data.stream import open_stream, reading, tables
+from embstore.data.reading import reading
+from embstore.data.stream import open_stream, reading_tables, tables
 from embstore.data.tables import Row
 from embstore.errors import InvalidData
 
@@ -62,7 +63,7 @@ class ParquetFile:
             It is not Parquet, is damaged, has no rows, or names a column twice.
         """
         where = spoken(path.name)
-        with reading(where):
+        with reading_tables(where):
             total = pq.read_metadata(path).num_rows
             columns = check_distinct(pq.read_schema(path).names, where)
         if not total:
@@ -82,7 +83,7 @@ class ParquetFile:
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows."""
-        for table in tables(self.stream, _ROWS, partial(reading, self.where)):
+        for table in tables(self.stream, _ROWS, partial(reading_tables, self.where)):
             yield from self.labels.rows(table)
 
 

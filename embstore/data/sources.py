@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from embstore.data.dataset import TextDataset, bind_lone_table, bind_tables
 from embstore.data.files import CONVERSIONS, FORMATS, files_of, open_file
-from embstore.data.hub import open_hub
 from embstore.data.options import ReadOptions
 from embstore.data.paths import spoken, spoken_place
 from embstore.data.splits import check_split, choose_splits, order_splits
@@ -137,7 +137,9 @@ def _open_elsewhere(source: str, options: ReadOptions) -> TextDataset:
             why="It is not on disk, and the id of a hub dataset looks like dair-ai/emotion.",
             fix="embstore build train.csv",
         )
-    return open_hub(source, options)
+    # By name, when it is needed: ``datasets`` takes a second and 90 MiB that text files do without.
+    opened: TextDataset = import_module("embstore.data.hub").open_hub(source, options)
+    return opened
 
 
 def _refuse_hub_options(options: ReadOptions, name: str) -> None:

@@ -15,7 +15,8 @@ import huggingface_hub.utils
 import pyarrow as pa
 
 from embstore.data.paths import spoken
-from embstore.errors import InvalidData, InvalidInput, NotFound
+from embstore.data.reading import first_line, reading
+from embstore.errors import InvalidData, InvalidInput
 
 _LOGGERS = ("datasets", "huggingface_hub")
 # By its group: switching all bars of the hub's client would forget which groups a user has switched.
@@ -31,8 +32,8 @@ def open_stream(builder: Any, path: Path, **settings: Any) -> Any:
     Parameters
     ----------
     builder : type
-        One of the builders that ``datasets`` brings, such as ``Text``. It is called itself because
-        ``load_dataset("text")`` reports each use to a server on the internet, and waits for it.
+        One of the builders that ``datasets`` brings, such as ``Parquet``. It is called itself because
+        ``load_dataset("parquet")`` reports each use to a server on the internet, and waits for it.
     path : Path
         A file that exists.
     **settings : Any
@@ -53,7 +54,7 @@ def open_stream(builder: Any, path: Path, **settings: Any) -> Any:
     if "::" in str(path):
         raise InvalidInput(f"{spoken(path)} has '::' in its path, which cannot be read.", fix="rename it")
     # Builders lock a folder of the user's cache, which may be read-only; a stream needs no cache.
-    with reading(spoken(path.name)), TemporaryDirectory() as cache:
+    with reading_tables(spoken(path.name)), TemporaryDirectory() as cache:
         files = {"train": [glob.escape(str(path.absolute()))]}
         return builder(cache_dir=cache, data_files=files, **settings).as_streaming_dataset("train")
 
@@ -80,15 +81,13 @@ def tables(stream: Any, rows: int, guard: Callable[[], AbstractContextManager[No
 
 
 @contextmanager
-def reading(where: str) -> Iterator[None]:
-    """Turn what can go wrong while a local file is read into errors that a user can mend."""
-    try:
-        with quiet():
+def reading_tables(where: str) -> Iterator[None]:
+    """Read a local file through ``datasets``: without its noise, errors as `reading` has them."""
+    with reading(where), quiet():
+        try:
             yield
-    except FileNotFoundError as error:
-        raise NotFound(f"{where} is gone.", why="It was there when reading began.") from error
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InvalidData(f"{where} cannot be read.", why=first_line(error)) from error
+        except pa.ArrowException as error:
+            raise InvalidData(f"{where} cannot be read.", why=first_line(error)) from error
 
 
 @contextmanager
@@ -104,9 +103,3 @@ def quiet() -> Iterator[None]:
                 stack.callback(library.enable_progress_bars, *group)
                 library.disable_progress_bars(*group)
         yield
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its class where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -61,8 +61,10 @@ class FusedForward:
         products: Sequence[LayerProducts] = (),
     ) -> None:
         self.name = f"fused {str(dtype).removeprefix('torch.')}"
-        self._words = weights.words.to(dtype)
-        self._positions = weights.positions.to(dtype)
+        self._dtype = dtype
+        # In the model's own numbers: a copy of the words would be half of all memory.
+        self._words = weights.words
+        self._positions = weights.positions
         self._padding = weights.padding
         self._norm = _Norm(weights.norm, weights.epsilon, dtype)
         products = products or [layer_products(one, weights.n_heads, dtype) for one in weights.layers]
@@ -93,7 +95,7 @@ class FusedForward:
         tokens = torch.tensor([token for one in ids for token in one])
         places = torch.tensor([place for one in ids for place in self._places(one)])
         words = functional.embedding(tokens, self._words)
-        return self._norm(words + functional.embedding(places, self._positions))
+        return self._norm((words + functional.embedding(places, self._positions)).to(self._dtype))
 
     def _places(self, ids: list[int]) -> Sequence[int]:
         """Return the position of each token of a text."""

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from embstore.encode.onnx_cache import export_folder, read_settings, switched_on, usable_settings
-from embstore.encode.onnx_encoder import RUNTIME
 
 logger = logging.getLogger(__name__)
 
@@ -96,4 +95,9 @@ def _is_due(fingerprint: str) -> bool:
     settings = read_settings(fingerprint)
     if settings is not None and settings["problem"]:
         return bool(settings["torch"] != version("torch"))
-    return usable_settings(fingerprint, RUNTIME) is None
+    return usable_settings(fingerprint, runtime()) is None
+
+
+def runtime() -> dict[str, str]:
+    """Return what `RUNTIME` says without loading what it speaks of, which a build has no other use for."""
+    return {name: version(name) for name in ("onnxruntime", "tokenizers")}

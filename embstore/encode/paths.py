@@ -34,7 +34,7 @@ _WORTH = 1.1
 _ROUNDS = 3
 # Rounds of a trial that a build waits for.
 _QUICK = 2
-_BUDGETS = {"cpu": (1536, 4096, 8192), "cuda": (16384, 32768, 65536)}
+_BUDGETS = {"cpu": (4096,), "cuda": (16384, 32768, 65536)}
 # Largest distance of two embeddings of unit length that are equal but for the order of float32 sums.
 _ROUNDING = 2e-5
 _PROBES = ([101, 7, 8, 9, 102], [101, 5, 102], [3], [101, 7, 8, 9, 102])
@@ -144,19 +144,23 @@ def choose(
     forwards = [*forwards, *([] if int8 is None else [int8])]
     embeddings = [run(one, ids, token_budget)[0] for one in forwards]
     parities = [parity(embeddings[0], one) for one in embeddings]
-    seconds = race([partial(run, one, ids, token_budget) for one in forwards], _QUICK)
+    budgets = [one for one in _BUDGETS.get(device, ()) if one != token_budget]
+    # Other budgets are tried on the last path alone: that of the fewest bits is taken wherever it may be.
+    contestants = [(one, token_budget) for one in forwards] + [(forwards[-1], one) for one in budgets]
+    spent = race([partial(run, one, ids, budget) for one, budget in contestants], _QUICK)
     trials = tuple(
-        Trial(one.name, round(len(ids) / spent, 1), found)
-        for one, spent, found in zip(forwards, seconds, parities, strict=True)
+        Trial(one.name, round(len(ids) / seconds, 1), found)
+        for one, seconds, found in zip(forwards, spent, parities, strict=False)
     )
     best, why = _fastest(trials[:n_equal])
     if int8 is not None:
         best, why = _or_int8(trials, best, why)
-    budgets = [token_budget, *(one for one in _BUDGETS.get(device, ()) if one != token_budget)]
-    spent = race([partial(run, forwards[best], ids, budget) for budget in budgets], _QUICK)
-    quickest = int(np.argmin(spent))
-    budget = budgets[quickest if spent[0] > _WORTH * spent[quickest] else 0]
-    return Choice(trials[best].name, budget, why, trials)
+    if best == len(forwards) - 1:
+        last = spent[best:]
+        quickest = int(np.argmin(last))
+        if last[0] > _WORTH * last[quickest]:
+            token_budget = budgets[quickest - 1]
+    return Choice(trials[best].name, token_budget, why, trials)
 
 
 def run(forward: Forward, ids: list[list[int]], token_budget: int) -> tuple[Embeddings, float]:

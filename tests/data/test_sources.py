@@ -104,9 +104,11 @@ def test_a_folder_is_no_file_of_a_split(tmp_path: Path) -> None:
         open_dataset(f"train={tmp_path / 'a.csv'}")
 
 
-def test_a_path_that_would_chain_file_systems_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_would_chain_file_systems_is_refused_where_datasets_reads_it(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["one"]}), tmp_path / "zip::a.parquet")
     with pytest.raises(InvalidInput, match="'::' in its path"):
-        open_dataset(write(tmp_path / "zip::a.csv", ONE))
+        open_dataset(tmp_path / "zip::a.parquet")
+    assert list(open_dataset(write(tmp_path / "zip::a.csv", ONE)))
 
 
 def test_an_impossible_split_is_refused(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_an_absent_path_is_never_looked_for_on_the_hub(
 ) -> None:
     # Where the tests run from, a file of that name may lie.
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("embstore.data.sources.open_hub", lambda *_: pytest.fail("asked the hub"))
+    monkeypatch.setattr("embstore.data.hub.open_hub", lambda *_: pytest.fail("asked the hub"))
     with pytest.raises(NotFound, match=f"No such file: {source.removeprefix('train=')}"):
         open_dataset(source)
 

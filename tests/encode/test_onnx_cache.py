@@ -129,12 +129,16 @@ def test_what_is_no_fingerprint_leads_nowhere(folder: Path, fingerprint: str) ->
     assert read_settings(fingerprint) is None
 
 
+def test_the_runtime_is_the_same_whether_or_not_it_is_loaded() -> None:
+    assert onnx_background.runtime() == onnx_encoder.RUNTIME
+
+
 def test_an_export_that_was_probed_under_another_runtime_is_made_again(
     encoder: TorchEncoder, folder: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer = {**onnx_encoder.RUNTIME, "onnxruntime": "99.0"}
     monkeypatch.setattr(onnx_encoder, "RUNTIME", newer)
-    monkeypatch.setattr(onnx_background, "RUNTIME", newer)
+    monkeypatch.setattr(onnx_background, "runtime", lambda: newer)
     assert load_exported(encoder.fingerprint) is None
     assert start_export(encoder.config, encoder.fingerprint)
 

@@ -288,6 +288,7 @@ def test_a_similarity_does_not_depend_on_what_else_is_searched() -> None:
     random = np.random.default_rng(0)
     embeddings = random.standard_normal((500, 33)).astype(np.float32)
     directions = np.repeat(random.standard_normal((1, 33)), 500, axis=0)
-    together = search_module.cosines(directions, embeddings)
-    alone = [search_module.cosines(directions[:1], embeddings[i : i + 1])[0] for i in range(500)]
+    lengths = np.linalg.norm(directions, axis=1)
+    together = search_module.cosines(directions, embeddings, lengths)
+    alone = [search_module.cosines(directions[:1], embeddings[i : i + 1], lengths[:1])[0] for i in range(500)]
     np.testing.assert_array_equal(together, alone)

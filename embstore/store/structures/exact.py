@@ -16,9 +16,9 @@ from embstore.store.structures.faiss_index import ROUNDING
 #: Yields rows and their embeddings, of any length but zero.
 Blocks = Callable[[], Iterator[tuple[Rows, Embeddings]]]
 # Neighbors beyond k that are fetched at first, to see where the ties of the k-th place end.
-_MARGIN = 6
-# faiss multiplies blocks of so many rows. At its own 1,024 its threads wait for each other twice as often.
-faiss.cvar.distance_compute_blas_database_bs = 4096
+_MARGIN = 3
+# faiss multiplies blocks of so many rows: at its own 1,024 its threads wait for each other twice as often.
+faiss.cvar.distance_compute_blas_database_bs = 2048
 
 
 def exact_pairs(queries: Embeddings, k: int, total: int, blocks: Blocks) -> tuple[Rows, Rows]:
