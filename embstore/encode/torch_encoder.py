@@ -34,8 +34,8 @@ SLICE_SIZE = 2048
 # Tokens of one batch. On two CPU cores 4,096 measured a hundredth faster than 2,048 and took 70 MiB more; a
 # GPU wants more.
 TOKEN_BUDGETS = {"cpu": 2048, "mps": 8192, "cuda": 32768}
-# Texts and tokens on which paths are compared: a few seconds of a build that takes many.
-_TRIED, _TRIED_TOKENS = 256, 16_384
+# Texts, and batches, on which paths are compared at most: a few seconds of a build that takes many.
+_TRIED, _TRIED_BATCHES = 256, 8
 # Of these, texts that set the scales of int8.
 _CALIBRATING = 128
 _LONG = 4096
@@ -214,7 +214,7 @@ class TorchEncoder:
 
     def _choose(self, paths: Sequence[Forward], texts: Sequence[str]) -> Choice:
         ids = self.token_ids(texts)
-        n = min(_TRIED, 1 + len(ids) * _TRIED_TOKENS // sum(map(len, ids)))
+        n = min(_TRIED, 1 + len(ids) * _TRIED_BATCHES * self._token_budget // sum(map(len, ids)))
         ids, device = _spread(ids, n), self.model.device.type
         if self._settled.dtype != "int8":
             return choose(paths, ids, self._token_budget, device)

@@ -19,9 +19,9 @@ from embstore.store.structures.exact import exact_pairs, n_threads, threads
 
 # So many queries at once are compared with the shards as one matrix product rather than one by one.
 _BATCH = 8
-# Queries that are worth a second thread, and those that are worth a thread of their own: with fewer faiss
-# takes no product of matrices, which is five times as fast.
-_FEW, _SLICE = 32, 400
+# Queries that are worth a thread of their own: with fewer, laying out the rows for each thread costs more
+# than waiting for each other does.
+_SLICE = 600
 # Where the index holds so many times the rows that are allowed, those are read from the shards alone.
 _SELECTIVE = 256
 # Pairs compared together: as float64 they stay in the cache, and threads seldom wait for Python's lock.
@@ -72,7 +72,7 @@ def search(
         return np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
 
     n_parts = min(n_threads(), len(queries) // _SLICE)
-    n_each = n_threads() if n_parts < 2 and len(queries) >= _FEW else 1
+    n_each = n_threads() if n_parts < 2 and len(queries) >= _BATCH else 1
 
     def answer(part: Embeddings) -> tuple[Similarities, Rows]:
         with threads(n_each):
