@@ -62,11 +62,11 @@ def unit(embeddings: Embeddings) -> Embeddings:
     return np.ascontiguousarray(scaled, dtype=np.float32)
 
 
-def as_unit(embeddings: Embeddings) -> Embeddings:
-    """Return embeddings of unit length: the same array where they already are, else a scaled copy."""
+def is_unit(embeddings: Embeddings) -> bool:
+    """Tell whether all embeddings, (n, dim), have unit length.
+
+    An encoder that normalizes is off by some units in the last place: far less than what search allows for.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", embeddings, embeddings)
-    # An encoder that normalizes is off by some units in the last place: far less than what search allows for.
-    if len(squares) and float(np.abs(squares - 1).max()) < 2e-6:
-        return embeddings
-    return unit(embeddings)
+    return bool(len(squares)) and float(np.abs(squares - 1).max()) < 2e-6

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from embstore.records import Embeddings, Rows, Similarities
 from embstore.store.allowed import Allowed
 from embstore.store.certificate import LEVELS, Recall, recall_of
-from embstore.store.index import SimilarityIndex
+from embstore.store.index import SimilarityIndex, is_unit, unit
 from embstore.store.search import search, without
 from embstore.store.segments import Segment
 from embstore.store.shards import Shards
@@ -79,10 +79,11 @@ class Ground:
         )
 
     def blocks(self) -> Iterator[tuple[Rows, Embeddings]]:
-        """Yield all rows that may be found, and their embeddings, a block at a time."""
+        """Yield all rows that may be found, and these at unit length, a block at a time."""
         for start, block in self.shards.blocks(0, self.segments):
             flags = self.allowed.mask[start : start + len(block)]
-            yield start + np.flatnonzero(flags), block if flags.all() else block[flags]
+            chosen = block if flags.all() else block[flags]
+            yield start + np.flatnonzero(flags), chosen if is_unit(chosen) else unit(chosen)
 
 
 def draw(ground: Ground) -> Rows:

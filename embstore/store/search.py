@@ -191,12 +191,13 @@ def _from_index(
 def _blocks(
     shards: Shards, segments: Sequence[Segment], allowed: Allowed, first_row: int
 ) -> Iterator[tuple[Rows, Embeddings]]:
-    """Yield the allowed rows from ``first_row`` on and their embeddings, uncopied where possible."""
-    for start, block in shards.views(first_row, segments):
+    """Yield the allowed rows from ``first_row`` on, and these at unit length, uncopied where possible."""
+    for start, block, scaled in shards.views(first_row, segments):
         flags = allowed.mask[start : start + len(block)]
         rows = np.flatnonzero(flags)
         if len(rows):
-            yield start + rows, block if len(rows) == len(block) else block[rows]
+            chosen = block if len(rows) == len(block) else block[rows]
+            yield start + rows, chosen if scaled else unit(chosen)
 
 
 def _best(

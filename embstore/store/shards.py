@@ -16,6 +16,7 @@ from embstore.errors import StoreDamaged
 from embstore.records import Embeddings, Rows
 from embstore.store.faults import disk_faults
 from embstore.store.files import fsync_folder
+from embstore.store.index import is_unit
 from embstore.store.segments import Segment, ends_by_shard, joined
 
 HEADER_SIZE = 4096
@@ -53,6 +54,7 @@ class Shards:
         self._dim = dim
         self._row_bytes = 4 * dim
         self._maps: dict[int, Embeddings] = {}
+        self._of_unit_length: dict[tuple[int, int], bool] = {}
         self._runs: tuple[Sequence[Segment], int, Rows, list[Segment]] = ((), 0, np.empty(0, np.int64), [])
 
     def path(self, shard: int) -> Path:
@@ -156,12 +158,20 @@ class Shards:
             out[chosen] = self._taken(runs[owner], rows[chosen] - starts[owner])
         return out
 
-    def views(self, first_row: int, segments: Sequence[Segment]) -> Iterator[tuple[int, Embeddings]]:
-        """Yield what `blocks` yields as views of the files: nothing is copied, and pages stay in memory."""
+    def views(self, first_row: int, segments: Sequence[Segment]) -> Iterator[tuple[int, Embeddings, bool]]:
+        """Yield what `blocks` yields as views of the files, and whether all are of unit length.
+
+        Nothing is copied, and pages stay in memory.
+        """
         for run in self._joined(segments)[1]:
             mapped = self._plain(run)
             for start in range(max(first_row - run.first_row, 0), run.n, VIEW_ROWS):
-                yield run.first_row + start, mapped[start : start + VIEW_ROWS]
+                view, place = mapped[start : start + VIEW_ROWS], run.first_row + start
+                # Committed rows never change, and to look costs a small search half of its time.
+                key = (place, len(view))
+                if key not in self._of_unit_length:
+                    self._of_unit_length[key] = is_unit(view)
+                yield place, view, self._of_unit_length[key]
 
     def blocks(self, first_row: int, segments: Sequence[Segment]) -> Iterator[tuple[int, Embeddings]]:
         """Yield ``(first row, embeddings)`` of all from ``first_row`` on, in order, a block at a time.
@@ -209,7 +219,7 @@ class Shards:
     def _taken(self, segment: Segment, places: Rows) -> Embeddings:
         """Return a copy of some rows of a segment."""
         if self._mapped:
-            return self._plain(segment)[places]
+            return self._plain(segment).take(places, 0)
         out: Embeddings = np.empty((len(places), self._dim), dtype="<f4")
         path = self.path(segment.shard)
         with disk_faults(self._folder, "Reading"), path.open("rb", buffering=0) as file:

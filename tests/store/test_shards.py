@@ -241,3 +241,16 @@ def test_files_of_another_name_are_no_shards(shards: Shards, tmp_path: Path) -> 
         (tmp_path / name).touch()
     append(shards, segments, 2)
     assert [one.shard for one in segments] == [1, 1]
+
+
+def test_views_tell_whether_all_rows_have_unit_length(shards: Shards) -> None:
+    segments: list[Segment] = []
+    append(shards, segments, 3)
+    assert [(start, len(view), scaled) for start, view, scaled in shards.views(0, segments)] == [
+        (0, 3, False)
+    ]
+    shard, offset = shards.append(np.eye(DIM, dtype=np.float32), segments)
+    segments.append(Segment(3, DIM, shard, offset, 0))
+    # Once more rows are there, what was known of fewer is not taken for all.
+    assert [scaled for _, _, scaled in shards.views(0, segments)] == [False]
+    assert [scaled for _, _, scaled in shards.views(3, segments)] == [True]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from embstore.errors import StoreDamaged
 from embstore.store.allowed import Allowed
-from embstore.store.index import SimilarityIndex, as_unit, unit
+from embstore.store.index import SimilarityIndex, is_unit, unit
 from embstore.store.index_options import STORAGES, STRUCTURES, IndexKind
 from embstore.store.structures.exact import exact_pairs
 from embstore.store.structures.faiss_index import storage_error
@@ -159,7 +159,7 @@ def test_exact_pairs_hold_the_nearest_of_all_blocks(k: int, block: int) -> None:
     queries = unit(clustered(9, 6))
     starts = range(0, N, block)
     places, rows = exact_pairs(
-        queries, k, N, lambda: ((np.arange(i, min(i + block, N)), EMBEDDINGS[i : i + block]) for i in starts)
+        queries, k, N, lambda: ((np.arange(i, min(i + block, N)), UNIT[i : i + block]) for i in starts)
     )
     for place, query in enumerate(queries):
         assert nearest(query, k, ALL.mask) <= set(rows[places == place].tolist())
@@ -171,6 +171,10 @@ def test_exact_pairs_hold_all_that_tie_with_the_last() -> None:
     assert sorted(rows[places == 0].tolist()) == list(range(500))
 
 
-def test_embeddings_of_unit_length_are_not_copied() -> None:
-    assert as_unit(UNIT) is UNIT
-    np.testing.assert_array_equal(as_unit(EMBEDDINGS), UNIT)
+@pytest.mark.parametrize(
+    ("embeddings", "expected"),
+    [(UNIT, True), (EMBEDDINGS, False), (UNIT * np.nan, False), (UNIT[:0], False)],
+    ids=["unit", "any length", "not finite", "none"],
+)
+def test_unit_length_is_told(embeddings: np.ndarray, expected: bool) -> None:
+    assert is_unit(embeddings) is expected

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from embstore.records import Embeddings, Rows, Similarities
-from embstore.store.index import as_unit
 from embstore.store.structures.faiss_index import ROUNDING
 
-#: Yields rows and their embeddings, of any length but zero.
+#: Yields rows and their embeddings at unit length.
 Blocks = Callable[[], Iterator[tuple[Rows, Embeddings]]]
 # Neighbors beyond k that are fetched at first, to see where the ties of the k-th place end.
 _MARGIN = 3
@@ -72,7 +71,7 @@ def nearest_of(
     heap = faiss.ResultHeap(len(queries), k, keep_max=True)
     for rows, block in blocks:
         width = min(k, len(block))
-        found, places = faiss.knn(queries, as_unit(block), width, metric=faiss.METRIC_INNER_PRODUCT)
+        found, places = faiss.knn(queries, block, width, metric=faiss.METRIC_INNER_PRODUCT)
         heap.add_result(found, np.where(places < 0, -1, rows[places]))
     heap.finalize()
     return heap.D, heap.I
