@@ -78,6 +78,10 @@ class TextTokenizer:
 
     def tokenize_ahead(self, texts: Sequence[str], slice_size: int) -> Iterator[Tokens]:
         """Yield the tokens of consecutive slices; the next is tokenized while the caller uses this one."""
+        if 0 < len(texts) <= slice_size:
+            # To begin and end a thread takes longer than to encode a short text.
+            yield self.tokenize(texts)
+            return
         with ThreadPoolExecutor(max_workers=1) as background:
             upcoming = background.submit(self.tokenize, texts[:slice_size])
             for start in range(slice_size, len(texts) + slice_size, slice_size):

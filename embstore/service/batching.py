@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class Batcher(Generic[Item, Answer]):
@@ -78,6 +79,10 @@ class Batcher(Generic[Item, Answer]):
         self._waiting.append((item, future))
         self._arrived.set()
         return future
+
+    async def run(self, call: Callable[[], Result]) -> Result:
+        """Call something in the thread of the batches, between two of them."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

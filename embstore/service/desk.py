@@ -54,6 +54,7 @@ class Desk:
         )
         # SQLite's connection is one thread's at a time, so all questions to the store go through this one.
         self._asking: Batcher[Question, Any] = Batcher(answer_all, budget=64, name="ask")
+        live.in_encoding_thread = self._encoding.run
         # A request that was given up may still be asking: in the same thread its store is closed after it.
         live.close = lambda opened: self._asking.leave(opened.store.close)
 
@@ -65,6 +66,7 @@ class Desk:
 
     async def stop(self) -> None:
         """Stop the threads and close the store."""
+        await self.live.rest()
         await self._encoding.stop()
         await self._asking.stop()
         await self.live.stop()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from embstore.errors import EmbstoreError
+from embstore.records import TextEncoder
 from embstore.service.metrics import Metrics
-from embstore.service.opened import Opened, open_generation
+from embstore.service.opened import Opened, open_encoder, open_generation
 from embstore.service.problems import NotReady
 from embstore.store.manifest import is_store
 from embstore.store.snapshot import RecordsReader
 
+Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 # Seconds between looks at the store.
@@ -37,6 +41,10 @@ class LiveStore:
         self.path = path
         #: Closes a generation that nobody waits for any more; whoever asks it in a thread closes it there.
         self.close: Callable[[Opened], object] = lambda opened: opened.store.close()
+        #: Calls something in the thread that encodes.
+        self.in_encoding_thread: Callable[[Callable[[], TextEncoder]], Awaitable[TextEncoder]] = (
+            self._in_thread
+        )
         self._metrics = metrics
         self._current: Opened | None = None
         self._problem = self._warned = ""
@@ -48,15 +56,19 @@ class LiveStore:
     async def start(self) -> None:
         """Open the store and begin to look for newer generations; raises as `open_generation` does."""
         self._seen = _stamp(self.path)
-        self._current = await self._in_thread_open()
+        self._current = await self._open()
         self._task = asyncio.create_task(self._watch())
 
-    async def stop(self) -> None:
-        """Close the store."""
+    async def rest(self) -> None:
+        """Look no more for newer generations."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+
+    async def stop(self) -> None:
+        """Close the store."""
+        await self.rest()
         self._executor.shutdown(wait=True)
         if self._current is not None:
             self._current.store.close()
@@ -118,8 +130,8 @@ class LiveStore:
             return
         if stamp == self._seen:
             return
-        if await asyncio.get_running_loop().run_in_executor(self._executor, self._is_newer):
-            newer = await self._in_thread_open()
+        if await self._in_thread(self._is_newer):
+            newer = await self._open()
             before, self._current = self._current, newer
             self._metrics.reloads.inc()
             logger.info("Generation %d of %s answers now.", newer.store.snapshot.sequence, newer.store.name)
@@ -138,10 +150,13 @@ class LiveStore:
         # Half of a build is nobody's answer: its records come, and others go, until it is finished.
         return bool(last.get("finished")) and sequence != self._current.store.snapshot.sequence
 
-    async def _in_thread_open(self) -> Opened:
-        encoder = self._current.encoder if self._current else None
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, open_generation, self.path, encoder)
+    async def _open(self) -> Opened:
+        loaded = self._current.encoder if self._current else None
+        encoder = await self.in_encoding_thread(partial(open_encoder, self.path, loaded))
+        return await self._in_thread(partial(open_generation, self.path, encoder))
+
+    async def _in_thread(self, call: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

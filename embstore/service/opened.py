@@ -47,15 +47,19 @@ class Opened:
         return self.store.encoder
 
 
-def open_generation(path: Path, encoder: TextEncoder | None = None) -> Opened:
-    """Open a store and read what its answers need; takes a second, or some where torch must be loaded.
+def open_encoder(path: Path, loaded: TextEncoder | None = None) -> TextEncoder:
+    """Return a store's encoder, warm; takes some seconds where torch must be loaded.
+
+    It is to be called by the thread that will encode, and no other is to run torch: two threads that each
+    have others for their arithmetic are more than there are cores, so all of these sleep between steps that
+    take less than waking up does. On two cores a text takes twice as long then.
 
     Parameters
     ----------
     path : Path
         The store's folder.
-    encoder : TextEncoder, optional
-        One that is loaded already; used where it is the store's.
+    loaded : TextEncoder, optional
+        One that is loaded already; returned where it is the store's.
 
     Raises
     ------
@@ -63,16 +67,35 @@ def open_generation(path: Path, encoder: TextEncoder | None = None) -> Opened:
         See `Store.open`.
     """
     manifest = read_manifest(path)
-    if encoder is None or encoder.fingerprint != manifest.fingerprint:
-        encoder = serving_encoder(manifest.encoder, manifest.fingerprint)
+    if loaded is not None and loaded.fingerprint == manifest.fingerprint:
+        return loaded
+    with Store.open(path, encoder=serving_encoder(manifest.encoder, manifest.fingerprint)) as store:
+        encoder = store.encoder
+    # Memory that is mapped by the first query is mapped by this one instead.
+    encoder.encode(["warm"])
+    return encoder
+
+
+def open_generation(path: Path, encoder: TextEncoder) -> Opened:
+    """Open a store and read what its answers need; takes a second at most.
+
+    Parameters
+    ----------
+    path : Path
+        The store's folder.
+    encoder : TextEncoder
+        Of the store, see `open_encoder`.
+
+    Raises
+    ------
+    NotFound, StoreDamaged, EncoderMismatch
+        See `Store.open`.
+    """
     store = Store.open(path, encoder=encoder)
     try:
-        loaded = store.encoder
         classifiers, problems = _classifiers(store)
         content = store.reader.content_key()
         facts = _facts(store, classifiers, problems)
-        # Memory that is mapped by the first query is mapped by this one instead.
-        loaded.encode(["warm"])
         return Opened(store, classifiers, problems, facts, content)
     except EmbstoreError:
         store.close()

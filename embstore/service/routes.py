@@ -23,8 +23,9 @@ router = APIRouter(prefix="/v1")
 _HEADS = ("knn", "logistic")
 
 
-def desk_of(request: Request) -> Desk:
+async def desk_of(request: Request) -> Desk:
     """Return the desk of the app that answers."""
+    # Were this no coroutine function, each request would be sent to a thread for it.
     desk: Desk = request.app.state.desk
     return desk
 
