@@ -1,39 +1,36 @@
-"""The desk: what the routes ask; it hands texts to the encoder's thread and questions to the store's."""
+"""The desk: what the routes ask; it hands questions to the one thread that encodes and searches."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from embstore.errors import InvalidInput
-from embstore.records import Embeddings, Encoded, TextEncoder
+from embstore.records import Embeddings, Encoded
 from embstore.service.batching import Batcher
 from embstore.service.live import LiveStore
 from embstore.service.metrics import Metrics
 from embstore.service.opened import Opened
 from embstore.service.options import ServeOptions
-from embstore.service.questions import Question, answer_all
+from embstore.service.questions import Question, Texts, answer_all, encode_all
 
 # Tokens of a batch: more gain no speed and make the next request wait.
 _TOKEN_BUDGET = 1024
 # Characters of a token, about, of English text.
 _CHARACTERS = 4
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """Texts of one request and the encoder of its generation."""
-
-    encoder: TextEncoder
-    texts: list[str]
+# A search without a text, in tokens that take as long.
+_SEARCH = 16
 
 
 class Desk:
-    """Everything that a route needs: options, the live store, and two threads that work for it.
+    """Everything that a route needs: options, the live store, and a thread that works for it.
+
+    Encoding and searching take turns in that thread. Side by side they took longer: each has threads of its
+    own for its arithmetic, which are more than the cores and wait for each other. Requests that are answered
+    together also come again together, so that their texts make one batch.
 
     Parameters
     ----------
@@ -49,26 +46,22 @@ class Desk:
         self.options = options
         self.live = live
         self.metrics = metrics
-        self._encoding: Batcher[_Texts, Encoded] = Batcher(
-            self._encode, weigh=_tokens, budget=_TOKEN_BUDGET, wait=options.wait / 1000, name="encode"
+        self._work: Batcher[Texts | Question, Any] = Batcher(
+            self._answer, weigh=_weight, budget=_TOKEN_BUDGET, wait=options.wait / 1000, name="work"
         )
-        # SQLite's connection is one thread's at a time, so all questions to the store go through this one.
-        self._asking: Batcher[Question, Any] = Batcher(answer_all, budget=64, name="ask")
-        live.in_encoding_thread = self._encoding.run
+        live.in_working_thread = self._work.run
         # A request that was given up may still be asking: in the same thread its store is closed after it.
-        live.close = lambda opened: self._asking.leave(opened.store.close)
+        live.close = lambda opened: self._work.leave(opened.store.close)
 
     async def start(self) -> None:
-        """Open the store and start the threads; raises as `LiveStore.start` does."""
+        """Open the store and start the thread; raises as `LiveStore.start` does."""
         await self.live.start()
-        self._encoding.start()
-        self._asking.start()
+        self._work.start()
 
     async def stop(self) -> None:
-        """Stop the threads and close the store."""
+        """Stop the thread and close the store."""
         await self.live.rest()
-        await self._encoding.stop()
-        await self._asking.stop()
+        await self._work.stop()
         await self.live.stop()
 
     async def encode(self, opened: Opened, texts: list[str]) -> Encoded:
@@ -79,43 +72,44 @@ class Desk:
         InvalidInput
             The encoder fails on a text.
         """
-        return await self._encoding.ask(_Texts(opened.encoder, texts))
+        encoded: Encoded = await self._work.ask(Texts(opened, texts))
+        return encoded
+
+    async def ask_of(self, opened: Opened, texts: list[str], then: Callable[[Encoded], Question]) -> Any:
+        """Return what a question about texts returns, once they are encoded; raises as `encode` and `ask`."""
+        return await self._work.ask(Texts(opened, texts, then))
 
     async def ask(self, question: Question) -> Any:
         """Return what a question to the store returns, or raise what it raises."""
-        return await self._asking.ask(question)
+        return await self._work.ask(question)
 
-    def _encode(self, batch: Sequence[_Texts]) -> list[Encoded | BaseException]:
+    def _answer(self, batch: Sequence[Texts | Question]) -> list[Any]:
+        answers: list[Any] = [None] * len(batch)
+        questions = {place: one for place, one in enumerate(batch) if not isinstance(one, Texts)}
+        texts = {place: one for place, one in enumerate(batch) if isinstance(one, Texts)}
+        for (place, one), encoded in zip(texts.items(), self._encode(list(texts.values())), strict=True):
+            if one.then is None or isinstance(encoded, BaseException):
+                answers[place] = encoded
+            else:
+                questions[place] = one.then(encoded)
+        for place, answer in zip(questions, answer_all(list(questions.values())), strict=True):
+            answers[place] = answer
+        return answers
+
+    def _encode(self, requests: Sequence[Texts]) -> list[Encoded | BaseException]:
+        if not requests:
+            return []
         begun = time.perf_counter()
-        answers: dict[int, Encoded | BaseException] = {}
-        # Nearly always one: a store that was built anew with another encoder makes a second for a moment.
-        for encoder in {id(one.encoder): one.encoder for one in batch}.values():
-            places = [place for place, one in enumerate(batch) if one.encoder is encoder]
-            found = _encoded(encoder, [batch[place].texts for place in places])
-            answers.update(zip(places, found, strict=True))
-        self.metrics.batch_texts.observe(sum(len(one.texts) for one in batch))
+        encoded = encode_all(requests)
+        self.metrics.batch_texts.observe(sum(len(one.texts) for one in requests))
         self.metrics.encode_seconds.observe(time.perf_counter() - begun)
-        return [answers[place] for place in range(len(batch))]
+        return encoded
 
 
-def _encoded(encoder: TextEncoder, requests: list[list[str]]) -> list[Encoded | BaseException]:
-    found = encoder.encode([text for texts in requests for text in texts])
-    answers: list[Encoded | BaseException] = []
-    start = 0
-    for texts in requests:
-        end = start + len(texts)
-        failed = next((found.errors[place] for place in range(start, end) if place in found.errors), None)
-        if failed is None:
-            rows = slice(start, end)
-            answers.append(Encoded(found.embeddings[rows], found.truncated[rows], tokens=found.tokens[rows]))
-        else:
-            answers.append(InvalidInput("A text cannot be embedded.", why=f"{failed}."))
-        start = end
-    return answers
-
-
-def _tokens(item: _Texts) -> float:
-    return sum(2 + len(text) / _CHARACTERS for text in item.texts)
+def _weight(item: Texts | Question) -> float:
+    if not isinstance(item, Texts):
+        return _SEARCH
+    return sum(_SEARCH + len(text) / _CHARACTERS for text in item.texts)
 
 
 def direction_of(values: Sequence[float]) -> Embeddings:

@@ -1,4 +1,4 @@
-"""Questions to a store: those that search alike are searched together, each answer stays its own."""
+"""Questions to a store: texts are encoded together, and searches alike made together."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from embstore.errors import EmbstoreError
-from embstore.records import Embeddings, Neighbor
+from embstore.errors import EmbstoreError, InvalidInput
+from embstore.records import Embeddings, Encoded, Neighbor, TextEncoder
 from embstore.service.opened import Opened
 
 
@@ -43,6 +43,52 @@ class Search:
 
 #: A search, or anything else that is asked with the store in hand.
 Question: TypeAlias = Search | Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts of one request, and what is asked once they are encoded.
+
+    Parameters
+    ----------
+    opened : Opened
+        The generation whose encoder embeds them.
+    texts : list of str
+        At least one.
+    then : callable, optional
+        Returns the question from what was encoded; without it that is the answer.
+    """
+
+    opened: Opened
+    texts: list[str]
+    then: Callable[[Encoded], Question] | None = None
+
+
+def encode_all(requests: Sequence[Texts]) -> list[Encoded | BaseException]:
+    """Return what each request's texts are encoded to, or the error that one of them makes."""
+    answers: dict[int, Encoded | BaseException] = {}
+    # Nearly always one: a store that was built anew with another encoder makes a second for a moment.
+    for encoder in {id(one.opened.encoder): one.opened.encoder for one in requests}.values():
+        places = [place for place, one in enumerate(requests) if one.opened.encoder is encoder]
+        found = _encoded(encoder, [requests[place].texts for place in places])
+        answers.update(zip(places, found, strict=True))
+    return [answers[place] for place in range(len(requests))]
+
+
+def _encoded(encoder: TextEncoder, requests: list[list[str]]) -> list[Encoded | BaseException]:
+    found = encoder.encode([text for texts in requests for text in texts])
+    answers: list[Encoded | BaseException] = []
+    start = 0
+    for texts in requests:
+        end = start + len(texts)
+        failed = next((found.errors[place] for place in range(start, end) if place in found.errors), None)
+        if failed is None:
+            rows = slice(start, end)
+            answers.append(Encoded(found.embeddings[rows], found.truncated[rows], tokens=found.tokens[rows]))
+        else:
+            answers.append(InvalidInput("A text cannot be embedded.", why=f"{failed}."))
+        start = end
+    return answers
 
 
 def answer_all(questions: Sequence[Question]) -> list[Any]:

@@ -11,12 +11,12 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from embstore.errors import NotFound
-from embstore.records import Encoded, Neighbor
+from embstore.records import Embeddings, Encoded, Neighbor
 from embstore.service import schemas
 from embstore.service.desk import Desk, direction_of
 from embstore.service.limits import check_dim, check_k, check_texts
 from embstore.service.opened import Opened
-from embstore.service.questions import Search
+from embstore.service.questions import Question, Search
 
 router = APIRouter(prefix="/v1")
 # Those that `embstore fit` knows; the module that fits them would load scikit-learn.
@@ -40,13 +40,16 @@ async def search(body: schemas.SearchRequest, desk: AtDesk) -> dict[str, Any]:
     with desk.live.lease() as opened:
         if isinstance(body, schemas.IdSearch):
             return await _near_record(desk, opened, body.id, body)
+
+        def near(query: Embeddings) -> Search:
+            return Search(opened, query, body.k, body.split, body.label)
+
         if isinstance(body, schemas.TextSearch):
             check_texts([body.text], desk.options)
-            query = (await desk.encode(opened, [body.text])).embeddings
+            found = await desk.ask_of(opened, [body.text], lambda encoded: near(encoded.embeddings))
         else:
             check_dim(len(body.embedding), opened.store.dim)
-            query = direction_of(body.embedding)
-        found = await desk.ask(Search(opened, query, body.k, body.split, body.label))
+            found = await desk.ask(near(direction_of(body.embedding)))
         return _found(opened, body, found)
 
 
@@ -88,10 +91,11 @@ async def classify(body: schemas.ClassifyRequest, desk: AtDesk) -> dict[str, Any
         classifier = opened.classifiers.get(body.head or next(reversed(opened.classifiers), ""))
         if classifier is None:
             raise _no_head(opened, body.head)
-        encoded = await desk.encode(opened, body.texts)
-        answers = await desk.ask(
-            lambda: classifier.classify_encoded(body.texts, encoded, evidence=body.evidence)
-        )
+
+        def classified(encoded: Encoded) -> Question:
+            return lambda: classifier.classify_encoded(body.texts, encoded, evidence=body.evidence)
+
+        answers = await desk.ask_of(opened, body.texts, classified)
         return {
             **_where(opened),
             "head": classifier.head,

@@ -17,8 +17,9 @@ from embstore.store.segments import Segment
 from embstore.store.shards import Shards
 from embstore.store.structures.exact import exact_pairs, n_threads, threads
 
-# So many queries at once are compared with the shards as one matrix product rather than one by one.
-_BATCH = 8
+# So many queries at once are compared with the shards as one matrix product; fewer are answered by the index,
+# one after another in one thread, which takes no longer and leaves the other cores to whoever encodes.
+_BATCH = 16
 # Queries that are worth a thread of their own: with fewer, laying out the rows for each thread costs more
 # than waiting for each other does.
 _SLICE = 600
