@@ -71,14 +71,10 @@ class Batcher(Generic[Item, Answer]):
 
     async def ask(self, item: Item) -> Answer:
         """Return the answer to an item; an item whose caller gave up meanwhile is not worked on."""
-        return await self.leave(item)
-
-    def leave(self, item: Item) -> asyncio.Future[Answer]:
-        """Leave an item to be worked on in its turn, whether or not anybody waits for the answer."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         self._arrived.set()
-        return future
+        return await future
 
     async def run(self, call: Callable[[], Result]) -> Result:
         """Call something in the thread of the batches, between two of them."""

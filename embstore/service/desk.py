@@ -1,9 +1,11 @@
-"""The desk: what the routes ask; it hands questions to the one thread that encodes and searches."""
+"""The desk: what the routes ask; it hands texts to the encoder's thread and questions to the store's."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,16 +23,14 @@ from embstore.service.questions import Question, Texts, answer_all, encode_all
 _TOKEN_BUDGET = 1024
 # Characters of a token, about, of English text.
 _CHARACTERS = 4
-# A search without a text, in tokens that take as long.
-_SEARCH = 16
 
 
 class Desk:
-    """Everything that a route needs: options, the live store, and a thread that works for it.
+    """Everything that a route needs: options, the live store, and two threads that work for it.
 
-    Encoding and searching take turns in that thread. Side by side they took longer: each has threads of its
-    own for its arithmetic, which are more than the cores and wait for each other. Requests that are answered
-    together also come again together, so that their texts make one batch.
+    One encodes texts and asks the store about them, so that requests that were encoded together are answered
+    together and come again together, as one batch. The other asks what needs no encoder, and never waits for
+    it. The store is asked by one of them at a time.
 
     Parameters
     ----------
@@ -46,22 +46,27 @@ class Desk:
         self.options = options
         self.live = live
         self.metrics = metrics
-        self._work: Batcher[Texts | Question, Any] = Batcher(
-            self._answer, weigh=_weight, budget=_TOKEN_BUDGET, wait=options.wait / 1000, name="work"
+        self._encoding: Batcher[Texts, Any] = Batcher(
+            self._answer_texts, weigh=_tokens, budget=_TOKEN_BUDGET, wait=options.wait / 1000, name="encode"
         )
-        live.in_working_thread = self._work.run
-        # A request that was given up may still be asking: in the same thread its store is closed after it.
-        live.close = lambda opened: self._work.leave(opened.store.close)
+        self._asking: Batcher[Question, Any] = Batcher(self._answer, budget=64, name="ask")
+        self._store = Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+        live.in_encoding_thread = self._encoding.run
+        live.close = self._close
 
     async def start(self) -> None:
-        """Open the store and start the thread; raises as `LiveStore.start` does."""
+        """Open the store and start the threads; raises as `LiveStore.start` does."""
         await self.live.start()
-        self._work.start()
+        self._encoding.start()
+        self._asking.start()
 
     async def stop(self) -> None:
-        """Stop the thread and close the store."""
+        """Stop the threads and close the store."""
         await self.live.rest()
-        await self._work.stop()
+        await asyncio.gather(*self._closing)
+        await self._encoding.stop()
+        await self._asking.stop()
         await self.live.stop()
 
     async def encode(self, opened: Opened, texts: list[str]) -> Encoded:
@@ -72,44 +77,49 @@ class Desk:
         InvalidInput
             The encoder fails on a text.
         """
-        encoded: Encoded = await self._work.ask(Texts(opened, texts))
+        encoded: Encoded = await self._encoding.ask(Texts(opened, texts))
         return encoded
 
     async def ask_of(self, opened: Opened, texts: list[str], then: Callable[[Encoded], Question]) -> Any:
         """Return what a question about texts returns, once they are encoded; raises as `encode` and `ask`."""
-        return await self._work.ask(Texts(opened, texts, then))
+        return await self._encoding.ask(Texts(opened, texts, then))
 
     async def ask(self, question: Question) -> Any:
         """Return what a question to the store returns, or raise what it raises."""
-        return await self._work.ask(question)
+        return await self._asking.ask(question)
 
-    def _answer(self, batch: Sequence[Texts | Question]) -> list[Any]:
-        answers: list[Any] = [None] * len(batch)
-        questions = {place: one for place, one in enumerate(batch) if not isinstance(one, Texts)}
-        texts = {place: one for place, one in enumerate(batch) if isinstance(one, Texts)}
-        for (place, one), encoded in zip(texts.items(), self._encode(list(texts.values())), strict=True):
-            if one.then is None or isinstance(encoded, BaseException):
-                answers[place] = encoded
-            else:
-                questions[place] = one.then(encoded)
-        for place, answer in zip(questions, answer_all(list(questions.values())), strict=True):
+    def _close(self, opened: Opened) -> None:
+        """Close a generation once no thread can be asking it for a request that was given up."""
+
+        async def close() -> None:
+            await self._encoding.run(lambda: None)
+            await self._asking.run(opened.store.close)
+
+        task = asyncio.get_running_loop().create_task(close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _answer(self, questions: Sequence[Question]) -> list[Any]:
+        with self._store:
+            return answer_all(questions)
+
+    def _answer_texts(self, batch: Sequence[Texts]) -> list[Any]:
+        begun = time.perf_counter()
+        answers: list[Any] = encode_all(batch)
+        self.metrics.batch_texts.observe(sum(len(one.texts) for one in batch))
+        self.metrics.encode_seconds.observe(time.perf_counter() - begun)
+        questions = {
+            place: one.then(answers[place])
+            for place, one in enumerate(batch)
+            if one.then is not None and not isinstance(answers[place], BaseException)
+        }
+        for place, answer in zip(questions, self._answer(list(questions.values())), strict=True):
             answers[place] = answer
         return answers
 
-    def _encode(self, requests: Sequence[Texts]) -> list[Encoded | BaseException]:
-        if not requests:
-            return []
-        begun = time.perf_counter()
-        encoded = encode_all(requests)
-        self.metrics.batch_texts.observe(sum(len(one.texts) for one in requests))
-        self.metrics.encode_seconds.observe(time.perf_counter() - begun)
-        return encoded
 
-
-def _weight(item: Texts | Question) -> float:
-    if not isinstance(item, Texts):
-        return _SEARCH
-    return sum(_SEARCH + len(text) / _CHARACTERS for text in item.texts)
+def _tokens(item: Texts) -> float:
+    return sum(2 + len(text) / _CHARACTERS for text in item.texts)
 
 
 def direction_of(values: Sequence[float]) -> Embeddings:

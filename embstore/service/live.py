@@ -43,7 +43,7 @@ class LiveStore:
         #: Closes a generation that nobody waits for any more; whoever asks it in a thread closes it there.
         self.close: Callable[[Opened], object] = lambda opened: opened.store.close()
         #: Calls something in the thread that encodes.
-        self.in_working_thread: Callable[[Callable[[], TextEncoder]], Awaitable[TextEncoder]] = (
+        self.in_encoding_thread: Callable[[Callable[[], TextEncoder]], Awaitable[TextEncoder]] = (
             self._in_thread
         )
         self._metrics = metrics
@@ -153,7 +153,7 @@ class LiveStore:
 
     async def _open(self) -> Opened:
         loaded = self._current.encoder if self._current else None
-        encoder = await self.in_working_thread(partial(open_encoder, self.path, loaded))
+        encoder = await self.in_encoding_thread(partial(open_encoder, self.path, loaded))
         return await self._in_thread(partial(open_generation, self.path, encoder))
 
     async def _in_thread(self, call: Callable[[], Result]) -> Result:

@@ -97,6 +97,18 @@ def test_a_failure_of_the_work_reaches_every_caller_and_the_next_batch_runs() ->
     run(scene)
 
 
+def test_a_call_is_made_in_the_thread_of_the_batches() -> None:
+    async def scene() -> None:
+        made: Batcher[int, str] = Batcher(
+            lambda items: [threading.current_thread().name for _ in items], name="test"
+        )
+        made.start()
+        assert await made.run(lambda: threading.current_thread().name) == await made.ask(1) == "test_0"
+        await made.stop()
+
+    run(scene)
+
+
 def test_nobody_works_for_a_caller_that_gave_up() -> None:
     async def scene() -> None:
         gate = Gate()
