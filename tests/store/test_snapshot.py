@@ -136,3 +136,14 @@ def test_rows_that_the_store_does_not_have_are_not_found(opened: Store) -> None:
         for read in (opened.records, opened.embeddings):
             with pytest.raises(NotFound, match="The rows of store are 0 to 39"):
                 read(np.array(rows))
+
+
+def test_a_label_alone_is_looked_up_without_reading_texts(opened: Store) -> None:
+    connection, asked = opened.reader._connection, []
+    connection.set_trace_callback(asked.append)
+    rows = opened.rows(label="a")
+    connection.set_trace_callback(None)
+    assert [one.label for one in opened.records(rows)] == ["a"] * len(rows)
+    plan = "\n".join(row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {asked[0]}"))
+    assert "SEARCH records USING INDEX live_split_label (split=? AND label=?" in plan
+    assert "PRIMARY KEY" not in plan
