@@ -4,9 +4,10 @@ The emotion store is taken from `--home` or built, and copied, so that records c
 bfloat16 where a build chose it, requests in a seeded random order; client, peer and service share the cores.
 Latency is in milliseconds, wanted figures in brackets.
 
-One text keeps the encoder's arithmetic busy already, so eight together gain what is not arithmetic: much for
-short texts, little for texts of 22 tokens. The p99 under overload follows from that: ten admitted requests
-are answered at the rate of eight clients. No cgroup could be made here, so no limit of memory was enforced.
+One text keeps the encoder's arithmetic busy already, so eight together gain what is not arithmetic: more for
+short texts, less for texts of 22 tokens. At ten times capacity client and refusals take half of the two cores
+and the encoder's threads wait for one another: what is admitted is answered at a third of the rate of eight
+clients. No cgroup could be made here, so no limit of memory was enforced.
 """
 
 from __future__ import annotations
