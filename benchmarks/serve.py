@@ -5,7 +5,7 @@ bfloat16 where a build chose it, requests in a seeded random order; client, peer
 Latency is in milliseconds, wanted figures in brackets.
 
 One text keeps the encoder's arithmetic busy already, so eight together gain what is not arithmetic: more for
-short texts, less for texts of 22 tokens. At ten times capacity client and refusals take half of the two cores
+short texts, less for texts of 22 tokens. At ten times capacity client and refusals need the same two cores,
 and the encoder's threads wait for one another: what is admitted is answered at a third of the rate of eight
 clients. No cgroup could be made here, so no limit of memory was enforced.
 """

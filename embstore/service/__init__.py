@@ -2,7 +2,7 @@
 
 import os
 
-# Threads of GNU's OpenMP spin for about so many hundred thousandths of a millisecond before they sleep, which
-# bridges the steps of an encoder; by default for 3 ms, in which they keep other threads from the cores. It is
-# read when torch and faiss are loaded.
+# Turns that a thread of GNU's OpenMP waits before it sleeps: a tenth of a millisecond or so, which bridges the
+# steps of an encoder. By default it is 3 ms, in which others are kept from the cores. Read when torch and
+# faiss are loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")

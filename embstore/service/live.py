@@ -43,9 +43,7 @@ class LiveStore:
         #: Closes a generation that nobody waits for any more; whoever asks it in a thread closes it there.
         self.close: Callable[[Opened], object] = lambda opened: opened.store.close()
         #: Calls something in the thread that encodes.
-        self.in_encoding_thread: Callable[[Callable[[], TextEncoder]], Awaitable[TextEncoder]] = (
-            self._in_thread
-        )
+        self.in_encoding_thread: Runs = self._in_thread
         self._metrics = metrics
         self._current: Opened | None = None
         self._problem = self._warned = ""
