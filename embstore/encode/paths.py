@@ -23,6 +23,7 @@ from embstore.encode.fused import FusedForward
 from embstore.encode.gate import Parity, parity
 from embstore.encode.int8 import has_int8, int8_forward
 from embstore.encode.onnx_cache import choice_folder
+from embstore.encode.products import low_dtype
 from embstore.records import Embeddings
 
 Result = TypeVar("Result")
@@ -103,6 +104,9 @@ def fastest_equal(model: Any, dtype: torch.dtype, pooling: str, *, normalize: bo
 
 def faster(model: Any, pooling: str, *, normalize: bool) -> list[Forward]:
     """Return the paths of fewer bits that this machine may run a float32 model by."""
+    if model.device.type == "cpu" and low_dtype() == torch.float32:
+        # A processor without the instructions imitates them: to try that took a minute of a build.
+        return []
     fused = _fused(model, torch.bfloat16, pooling, normalize=normalize)
     if fused is not None:
         return [fused]
@@ -239,7 +243,7 @@ def _fastest(trials: Sequence[Trial]) -> tuple[int, str]:
     failed = [one for one in trials[1:] if not one.parity.passes]
     if failed:
         return 0, f"{failed[0].name} failed the gate: {failed[0].parity.reason}"
-    return 0, "nothing else is faster here"
+    return 0, "nothing else is faster here" if len(trials) > 1 else "this machine has no other path"
 
 
 def _or_int8(trials: Sequence[Trial], best: int, why: str) -> tuple[int, str]:

@@ -37,10 +37,16 @@ class Stub:
         return self._table[[one[0] for one in ids]].astype(np.float32)
 
 
+@pytest.fixture(autouse=True)
+def has_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for a processor with the instructions: without them torch gives the same, slowly."""
+    monkeypatch.setattr(paths, "low_dtype", lambda: torch.bfloat16)
+
+
 @pytest.mark.parametrize(
     ("others", "wanted", "why"),
     [
-        ([], "exact", "nothing else"),
+        ([], "exact", "no other path"),
         ([Stub("fast", 0.001)], "fast", "times as fast"),
         ([Stub("slow", 0.2)], "exact", "nothing else"),
         ([Stub("wrong", 0.001, noise=0.5)], "exact", "wrong failed the gate"),
@@ -151,6 +157,15 @@ def test_a_model_that_is_no_bert_is_tried_in_bfloat16_as_it_is(
     choice = encoder.try_paths(TEXTS)
     assert [one.name for one in choice.trials] == ["torch float32", "torch bfloat16"]
     assert encoder.model.dtype == torch.float32
+
+
+def test_a_processor_without_bfloat16_is_not_asked_to_imitate_it(
+    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "low_dtype", lambda: torch.float32)
+    choice = load(tiny_bert).try_paths(TEXTS)
+    assert [one.name for one in choice.trials] == ["fused float32"]
+    assert choice.why == "this machine has no other path"
 
 
 class Lost(PaddedForward):

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 import embstore
 from embstore.encode import paths
@@ -26,6 +27,12 @@ def dataset(tmp_path: Path) -> Path:
     path = tmp_path / "texts.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows))
     return path
+
+
+@pytest.fixture(autouse=True)
+def has_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for a processor with the instructions: without them torch gives the same, slowly."""
+    monkeypatch.setattr(paths, "low_dtype", lambda: torch.bfloat16)
 
 
 def test_every_path_is_compared_with_the_model_as_transformers_runs_it(
