@@ -68,3 +68,48 @@ def plan_packed(lengths: Sequence[int], token_budget: int) -> list[Rows]:
             start, filled = end, 0
         filled += lengths[position]
     return [*batches, order[start:]] if len(order) else batches
+
+
+def pack_rows(lengths: Sequence[int], width: int) -> tuple[list[int], list[int]]:
+    """Lay texts behind one another into as few rows as first fit, longest first, needs.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Tokens of each text, at most ``width``.
+    width : int
+        Tokens that a row holds.
+
+    Returns
+    -------
+    rows, starts : lists of int
+        Row of each text, from 0, and where in it the text begins.
+    """
+    rows, starts = [0] * len(lengths), [0] * len(lengths)
+    filled: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda one: -lengths[one]):
+        row = next((one for one, used in enumerate(filled) if used + lengths[place] <= width), len(filled))
+        if row == len(filled):
+            filled.append(0)
+        rows[place], starts[place] = row, filled[row]
+        filled[row] += lengths[place]
+    return rows, starts
+
+
+def positions_of(ids: Sequence[int], padding: int | None) -> Sequence[int]:
+    """Return the position of each token of a text.
+
+    Parameters
+    ----------
+    ids : sequence of int
+        Token ids.
+    padding : int or None
+        Token id from behind which positions are counted and at which padding tokens stay; None counts from 0.
+    """
+    if padding is None:
+        return range(len(ids))
+    places, last = [], padding
+    for token in ids:
+        last += token != padding
+        places.append(padding if token == padding else last)
+    return places

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from embstore.encode.attention import attend
-from embstore.encode.batches import plan_packed
+from embstore.encode.batches import plan_packed, positions_of
 from embstore.encode.bert_weights import Affine, EncoderWeights, LayerWeights
 from embstore.encode.products import LayerProducts, filled_up, layer_products
 from embstore.records import Embeddings, Rows
@@ -93,19 +93,9 @@ class FusedForward:
 
     def _embed_tokens(self, ids: list[list[int]]) -> torch.Tensor:
         tokens = torch.tensor([token for one in ids for token in one])
-        places = torch.tensor([place for one in ids for place in self._places(one)])
+        places = torch.tensor([place for one in ids for place in positions_of(one, self._padding)])
         words = functional.embedding(tokens, self._words)
         return self._norm((words + functional.embedding(places, self._positions)).to(self._dtype))
-
-    def _places(self, ids: list[int]) -> Sequence[int]:
-        """Return the position of each token of a text."""
-        if self._padding is None:
-            return range(len(ids))
-        places, last = [], self._padding
-        for token in ids:
-            last += token != self._padding
-            places.append(self._padding if token == self._padding else last)
-        return places
 
     def _pooled(self, last: _Layer, x: torch.Tensor, groups: list[_Group]) -> torch.Tensor:
         """Run the last layer and reduce the tokens of each text, in float32."""

@@ -14,7 +14,7 @@ SWITCH = "EMBSTORE_ONNX"
 CACHE = "EMBSTORE_CACHE"
 MODEL, WEIGHTS, TOKENIZER, SETTINGS = "model.onnx", "weights.bin", "tokenizer.json", "encoder.json"
 # Raise it when an older export must not be used any more.
-VERSION = 3
+VERSION = 4
 
 
 def switched_on() -> bool:

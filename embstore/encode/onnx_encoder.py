@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 import tokenizers
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
-from embstore.encode.batches import plan_batches
 from embstore.encode.onnx_cache import MODEL, TOKENIZER, export_folder, usable_settings
+from embstore.encode.onnx_layout import Layout, PackedLayout, PaddedLayout
 from embstore.encode.tokens import TextTokenizer
 from embstore.errors import InvalidInput
 from embstore.records import Embeddings, Encoded
 
-# Padded tokens of one batch, and texts sorted by length together.
-_TOKEN_BUDGET = 1536
+# Texts sorted by length together.
 _SLICE_SIZE = 2048
 #: Versions of what runs an export; one that was probed under others is made again.
 RUNTIME = {"onnxruntime": onnxruntime.__version__, "tokenizers": tokenizers.__version__}
@@ -46,12 +44,11 @@ class OnnxEncoder:
     Parameters
     ----------
     session : onnxruntime.InferenceSession
-        ``input_ids`` and ``attention_mask`` of shape (n, n_tokens), int64, in; token states of shape
-        (n, n_tokens, dim), float32, out.
+        What its layout makes of token ids in; token states of shape (n_rows, n_tokens, dim), float32, out.
     tokenizer : TextTokenizer
         Cuts texts at the encoder's maximum length.
     settings : mapping
-        What stands beside the export: fingerprint, dim, padding and config.
+        What stands beside the export: fingerprint, dim, layout and config.
     """
 
     def __init__(
@@ -60,6 +57,12 @@ class OnnxEncoder:
         self._session = session
         self._tokenizer = tokenizer
         self._settings = settings
+        pooling = settings["config"]["pooling"]
+        self._layout: Layout = (
+            PackedLayout(settings["position_padding"], pooling)
+            if settings["packed"]
+            else PaddedLayout(settings["padding"], pooling)
+        )
 
     @property
     def dim(self) -> int:
@@ -95,7 +98,7 @@ class OnnxEncoder:
             tokens = self._tokenizer.tokenize(texts[start : start + _SLICE_SIZE])
             truncated[start : start + len(tokens.ids)] = tokens.truncated
             n_tokens[start : start + len(tokens.ids)] = [len(one) for one in tokens.ids]
-            for batch in plan_batches([len(one) for one in tokens.ids], _TOKEN_BUDGET):
+            for batch in self._layout.plan([len(one) for one in tokens.ids]):
                 ids = [tokens.ids[position] for position in batch]
                 self._fill(embeddings, ids, (start + batch).tolist(), errors)
         good = np.isfinite(embeddings).all(axis=1) & embeddings.any(axis=1)
@@ -115,14 +118,12 @@ class OnnxEncoder:
                 self._fill(out, [one], [row], errors)
 
     def _forward(self, ids: list[list[int]]) -> Embeddings:
-        width = max(len(one) for one in ids)
-        padded = np.full((len(ids), width), self._settings["padding"], dtype=np.int64)
-        mask = np.zeros((len(ids), width), dtype=np.int64)
-        for place, one in enumerate(ids):
-            padded[place, : len(one)] = one
-            mask[place, : len(one)] = 1
-        (states,) = self._session.run(None, {"input_ids": padded, "attention_mask": mask})
-        return pool_states(states, mask, self.config["pooling"], normalize=self.config["normalize"])
+        (states,) = self._session.run(None, self._layout.inputs(ids))
+        embeddings = self._layout.pooled(states, ids)
+        if self.config["normalize"]:
+            with np.errstate(invalid="ignore"):  # states that are infinite; their text is named by `encode`
+                embeddings = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+        return embeddings
 
 
 def load_exported(fingerprint: str) -> OnnxEncoder | None:
@@ -162,34 +163,3 @@ def session_options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _QUIET
     return options
-
-
-def pool_states(
-    states: npt.NDArray[np.float32], mask: npt.NDArray[np.int64], pooling: str, *, normalize: bool
-) -> Embeddings:
-    """Reduce token states to embeddings, as `embstore.encode.pooling.pool` does in torch.
-
-    Parameters
-    ----------
-    states : ndarray of shape (n, n_tokens, dim), float32
-        Last hidden states.
-    mask : ndarray of shape (n, n_tokens), int64
-        1 at tokens, 0 at padding; at least one token a row, or the row is NaN.
-    pooling : {'cls', 'mean'}
-        First token, or the mean over tokens.
-    normalize : bool
-        Scale to unit length.
-
-    Returns
-    -------
-    ndarray of shape (n, dim), float32
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        if pooling == "cls":
-            pooled = states[:, 0]
-        else:
-            weights = mask[:, :, np.newaxis].astype(np.float32)
-            pooled = (states * weights).sum(axis=1) / weights.sum(axis=1)
-        if normalize:
-            pooled = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
-    return np.asarray(pooled, dtype=np.float32)

@@ -22,7 +22,7 @@ import onnxruntime
 import torch
 
 from embstore.encode import onnx_cache
-from embstore.encode.bert_weights import read_weights
+from embstore.encode.bert_weights import EncoderWeights, read_weights
 from embstore.encode.config import EncoderOptions
 from embstore.encode.fused import FusedForward
 from embstore.encode.load import load_encoder
@@ -123,6 +123,7 @@ def _make(encoder: TorchEncoder, folder: Path) -> dict[str, Any]:
         "config": dict(encoder.config),
         "dim": encoder.dim,
         "padding": encoder.padding,
+        **_layout(encoder),
         "runtime": RUNTIME,
         "torch": version("torch"),
         "transformers": version("transformers"),
@@ -179,10 +180,21 @@ def _check_room(encoder: TorchEncoder, folder: Path) -> None:
         raise OSError(errno.ENOSPC, f"{free >> 20} MiB are free, the export takes {needed >> 20} MiB")
 
 
+def _weights(encoder: TorchEncoder) -> EncoderWeights | None:
+    """Return the weights of which a graph is written; where there are none, the model is traced."""
+    # Where the fused path was taken, what `read_weights` reads is known to be this model.
+    return read_weights(encoder.model) if isinstance(encoder.forward, FusedForward) else None
+
+
+def _layout(encoder: TorchEncoder) -> dict[str, Any]:
+    """Return what says how the graph is fed: one that is written is packed, one that is traced is padded."""
+    weights = _weights(encoder)
+    return {"packed": weights is not None, "position_padding": None if weights is None else weights.padding}
+
+
 def _write_model(encoder: TorchEncoder, folder: Path) -> None:
     """Write model, weights and tokenizer."""
-    # Where the fused path was taken, what `read_weights` reads is known to be this model.
-    weights = read_weights(encoder.model) if isinstance(encoder.forward, FusedForward) else None
+    weights = _weights(encoder)
     if weights is None:
         _trace(encoder, folder)
     else:

@@ -34,11 +34,11 @@ def encoder_graph(weights: EncoderWeights) -> Any:
     Returns
     -------
     onnx.ModelProto
-        ``input_ids`` and ``attention_mask`` of shape (n, n_tokens), int64, in; ``states`` of shape
-        (n, n_tokens, dim), float32, out. A token whose mask is 0 changes no other.
+        ``input_ids`` and ``position_ids`` of shape (n_rows, n_tokens), int64, and ``attention_mask`` of shape
+        (n_rows, n_tokens, n_tokens), int32, in; ``states`` of shape (n_rows, n_tokens, dim), float32, out.
+        A token reads those of its row at which its own row of the mask is 1.
     """
     graph = _Graph()
-    graph.node("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
     states = _embed_tokens(graph, weights)
     for number, layer in enumerate(weights.layers):
         states = _layer(graph, f"layer{number}", states, layer, weights)
@@ -82,11 +82,13 @@ class _Graph:
 
     def model(self, dim: int) -> Any:
         """Return all of it with the encoder's inputs and output."""
+        shape = ["n_rows", "n_tokens"]
         inputs = [
-            helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "n_tokens"])
-            for name in ("input_ids", "attention_mask")
+            helper.make_tensor_value_info("input_ids", TensorProto.INT64, shape),
+            helper.make_tensor_value_info("position_ids", TensorProto.INT64, shape),
+            helper.make_tensor_value_info("attention_mask", TensorProto.INT32, [*shape, "n_tokens"]),
         ]
-        output = helper.make_tensor_value_info("states", TensorProto.FLOAT, ["n", "n_tokens", dim])
+        output = helper.make_tensor_value_info("states", TensorProto.FLOAT, [*shape, dim])
         graph = helper.make_graph(self._nodes, "encoder", inputs, [output], self._constants)
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_FUSED, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=_FORMAT)
@@ -94,27 +96,11 @@ class _Graph:
 
 def _embed_tokens(graph: _Graph, weights: EncoderWeights) -> str:
     words = graph.node("Gather", [graph.constant("words", weights.words), "input_ids"], "word")
-    places = _places(graph, weights.padding)
-    positions = graph.node("Gather", [graph.constant("positions", weights.positions), places], "position")
+    table = graph.constant("positions", weights.positions)
+    positions = graph.node("Gather", [table, "position_ids"], "position")
     total = graph.node("Add", [words, positions], "sum")
     inputs = [total, *graph.norm("embedded", weights.norm)]
     return graph.node("LayerNormalization", inputs, "embedded", axis=-1, epsilon=weights.epsilon)
-
-
-def _places(graph: _Graph, padding: int | None) -> str:
-    """Return positions of tokens: from 0, or from behind the padding token's id, where that stays."""
-    one = graph.constant("one", np.array(1, dtype=np.int64))
-    if padding is None:
-        zero = graph.constant("zero", np.array(0, dtype=np.int64))
-        shape = graph.node("Shape", ["input_ids"], "shape")
-        length = graph.node("Gather", [shape, one], "length")
-        return graph.node("Range", [zero, length, one], "places")
-    kept = graph.constant("padding", np.array(padding, dtype=np.int64))
-    padded = graph.node("Equal", ["input_ids", kept], "padded")
-    counted = graph.node("Cast", [graph.node("Not", [padded], "read")], "counted", to=TensorProto.INT64)
-    so_far = graph.node("CumSum", [counted, one], "so_far")
-    offsets = graph.node("Mul", [so_far, counted], "offsets")
-    return graph.node("Add", [offsets, kept], "places")
 
 
 def _layer(graph: _Graph, name: str, x: str, layer: LayerWeights, weights: EncoderWeights) -> str:
@@ -123,7 +109,7 @@ def _layer(graph: _Graph, name: str, x: str, layer: LayerWeights, weights: Encod
         x,
         graph.constant(f"{name}.mix.weight", torch.cat([weight for weight, _ in parts]).T),
         graph.constant(f"{name}.mix.bias", torch.cat([bias for _, bias in parts])),
-        "mask",
+        "attention_mask",
     ]
     mixed = graph.node("Attention", inputs, f"{name}.mix", _FUSED, num_heads=weights.n_heads)
     merged = graph.product(f"{name}.merge", mixed, layer.merge[0])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embstore.encode.batches import plan_batches
+from embstore.encode.batches import pack_rows, plan_batches, positions_of
 
 LENGTHS = st.lists(st.integers(1, 512), max_size=200)
 BUDGETS = st.integers(1, 4096)
@@ -67,3 +67,22 @@ def test_no_texts_give_no_batches() -> None:
 @pytest.mark.parametrize("as_kind", [list, tuple, np.array], ids=["list", "tuple", "array"])
 def test_positions_are_int64(as_kind: type) -> None:
     assert plan_batches(as_kind([3, 4]), 8)[0].dtype == np.int64
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(LENGTHS, st.integers(0, 600))
+def test_texts_in_rows_do_not_overlap_and_leave_no_gap(lengths: list[int], wider: int) -> None:
+    width = max([wider, *lengths])
+    taken: dict[int, list[tuple[int, int]]] = {}
+    for row, start, length in zip(*pack_rows(lengths, width), lengths, strict=True):
+        taken.setdefault(row, []).append((start, start + length))
+    assert sorted(taken) == list(range(len(taken)))
+    for spans in taken.values():
+        starts, ends = zip(*sorted(spans), strict=True)
+        assert starts == (0, *ends[:-1])
+        assert ends[-1] <= width
+
+
+def test_positions_count_from_behind_the_padding_token() -> None:
+    assert list(positions_of([5, 6, 7], None)) == [0, 1, 2]
+    assert list(positions_of([5, 1, 7], 1)) == [2, 1, 3]

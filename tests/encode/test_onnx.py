@@ -13,8 +13,9 @@ from encoder_helpers import FLOAT32_TOLERANCE, make_texts
 from embstore.encode import onnx_export
 from embstore.encode.load import load_encoder
 from embstore.encode.model_files import SHIPPED
-from embstore.encode.onnx_encoder import OnnxEncoder, failures, load_exported, pool_states
+from embstore.encode.onnx_encoder import OnnxEncoder, failures, load_exported
 from embstore.encode.onnx_export import PROBES, export_encoder
+from embstore.encode.onnx_layout import PackedLayout, pool_states
 from embstore.encode.torch_encoder import TorchEncoder
 from embstore.errors import InvalidInput
 from tiny_models import make_roberta
@@ -112,9 +113,8 @@ def test_a_roberta_is_exported_whichever_way(
     np.testing.assert_allclose(ours.embeddings, theirs.embeddings, rtol=0, atol=FLOAT32_TOLERANCE)
 
 
-@pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
-def test_pooling_is_torchs(pooling: str, normalize: bool) -> None:
+def test_pooling_is_torchs(pooling: str) -> None:
     import torch
 
     from embstore.encode.pooling import pool
@@ -122,11 +122,24 @@ def test_pooling_is_torchs(pooling: str, normalize: bool) -> None:
     draw = np.random.default_rng(0)
     states = draw.normal(size=(5, 7, 8)).astype(np.float32)
     mask = (np.arange(7) < np.array([[7], [1], [3], [6], [2]])).astype(np.int64)
-    theirs = pool(torch.from_numpy(states), torch.from_numpy(mask), pooling, normalize=normalize).numpy()
+    theirs = pool(torch.from_numpy(states), torch.from_numpy(mask), pooling, normalize=False).numpy()
     # float32, sums in another order
-    np.testing.assert_allclose(
-        pool_states(states, mask, pooling, normalize=normalize), theirs, rtol=0, atol=1e-6
-    )
+    np.testing.assert_allclose(pool_states(states, mask, pooling), theirs, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_packed_texts_read_their_own_tokens_alone(pooling: str) -> None:
+    layout = PackedLayout(None, pooling)
+    ids = [[7, 8, 9], [5], list(range(60)), [3, 4]]
+    inputs = layout.inputs(ids)
+    tokens, positions, mask = (inputs[name] for name in ("input_ids", "position_ids", "attention_mask"))
+    assert tokens.shape == positions.shape == mask.shape[:2] == (2, 64)
+    # A token's state stands for itself and for how many it reads.
+    states = np.stack([tokens, positions, mask.sum(axis=2)], axis=2).astype(np.float32)
+    read = [[one[0], 0, len(one)] for one in ids]
+    if pooling == "mean":
+        read = [[np.mean(one), np.mean(range(len(one))), len(one)] for one in ids]
+    np.testing.assert_allclose(layout.pooled(states, ids), read, rtol=1e-6)
 
 
 @pytest.mark.skipif(
