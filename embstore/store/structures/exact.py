@@ -18,9 +18,9 @@ Blocks = Callable[[], Iterator[tuple[Rows, Embeddings]]]
 _MARGIN = 3
 # faiss multiplies blocks of so many rows: at its own 1,024 its threads wait for each other twice as often.
 faiss.cvar.distance_compute_blas_database_bs = 2048
-# From so many queries times floats on it multiplies at all, here 16 queries of 384. By itself it compares
+# From so many queries times floats on it multiplies at all, here 6 queries of 384. By itself it compares
 # fewer than 334 of these one by one, which takes up to four times as long.
-faiss.cvar.distance_compute_blas_threshold = 16 * 384
+faiss.cvar.distance_compute_blas_threshold = 6 * 384
 
 
 def exact_pairs(queries: Embeddings, k: int, total: int, blocks: Blocks) -> tuple[Rows, Rows]:
