@@ -12,12 +12,16 @@ from embstore.service.problems import Problem
 
 # What takes a thread's time. What is only read from memory or a file is always admitted.
 _QUEUED = ("/v1/search", "/v1/classify", "/v1/embeddings", "/v1/records/")
+# Of about so many of the last requests it is known which share was refused, and from which share on few are
+# admitted: then others come at once, and a long queue makes answers later without making them more.
+_LAST, _STORM = 32, 0.75
 
 
 class AdmissionMiddleware:
     """Admits a bounded number of requests that take work and gives each a deadline.
 
-    What is refused costs next to nothing: neither its body nor its route is looked at.
+    What is refused costs next to nothing: neither its body nor its route is looked at. While most are refused
+    a quarter of the queue is used: one request is worked on, and the next ones wait for little more than that.
 
     Parameters
     ----------
@@ -37,12 +41,13 @@ class AdmissionMiddleware:
         self._deadline = deadline
         self._metrics = metrics
         self._admitted = 0
+        self._refused = 0.0
         # Made once: at ten times capacity nine of ten answers are this one.
         self._full = Problem(
             429,
             "too-many-requests",
             "The service has as many requests as it takes.",
-            why=f"{queue} are admitted and not yet answered; the limit is {queue}.",
+            why=f"It works on {queue} at a time, and on fewer while most are refused.",
             fix="ask again after the seconds of Retry-After",
             headers={"Retry-After": "1"},
         )
@@ -51,7 +56,7 @@ class AdmissionMiddleware:
         """Answer a request, refuse it with 429, or give it up with 504."""
         if scope["type"] != "http" or not scope["path"].startswith(_QUEUED):
             await self.app(scope, receive, send)
-        elif self._admitted >= self._queue:
+        elif self._is_full():
             await self._full(scope, receive, send)
         else:
             self._count(1)
@@ -59,6 +64,13 @@ class AdmissionMiddleware:
                 await self._in_time(scope, receive, send)
             finally:
                 self._count(-1)
+
+    def _is_full(self) -> bool:
+        """Tell whether a request is refused now, and remember it."""
+        limit = self._queue if self._refused < _STORM else max(1, self._queue // 4)
+        full = self._admitted >= limit
+        self._refused += (full - self._refused) / _LAST
+        return full
 
     async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_started(message: Message) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp
 
 from embstore import __version__
 from embstore.service import probes, reports, routes
@@ -75,13 +76,19 @@ def create_app(store: Path, options: ServeOptions) -> FastAPI:
         app.include_router(part.router)
     app.router.routes.extend(page_routes())
     app.openapi = _described(app, desk)  # type: ignore[method-assign]
-    # The last one added is the first that a request passes.
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=options.max_body)
-    app.add_middleware(AdmissionMiddleware, queue=options.queue, deadline=options.deadline, metrics=metrics)
-    app.add_middleware(KeyMiddleware, keys=keys)
-    app.add_middleware(SameSiteMiddleware)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=options.hosts, www_redirect=False)
-    app.add_middleware(EnvelopeMiddleware, metrics=metrics)
+    inner = app.build_middleware_stack
+
+    def guarded() -> ASGIApp:
+        """Return everything that a request passes, the last one first."""
+        stack: ASGIApp = RequestBodyLimitMiddleware(inner(), max_body_size=options.max_body)
+        stack = KeyMiddleware(stack, keys=keys)
+        stack = SameSiteMiddleware(stack)
+        stack = TrustedHostMiddleware(stack, allowed_hosts=options.hosts, www_redirect=False)
+        stack = AdmissionMiddleware(stack, options.queue, options.deadline, metrics)
+        return EnvelopeMiddleware(stack, metrics=metrics)
+
+    # Around FastAPI's own: what is refused passes little, and a failure that it answers for has an id too.
+    app.build_middleware_stack = guarded  # type: ignore[method-assign]
     return app
 
 
