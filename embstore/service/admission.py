@@ -21,7 +21,7 @@ class AdmissionMiddleware:
     """Admits a bounded number of requests that take work and gives each a deadline.
 
     What is refused costs next to nothing: neither its body nor its route is looked at. While most are refused
-    a quarter of the queue is used: one request is worked on, and the next ones wait for little more than that.
+    a quarter of the queue is used: one request is worked on, and the next waits for little more than that.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 import embstore
 from embstore.errors import InvalidInput, NotFound
 from embstore.service.app import create_app
+from embstore.service.desk import Desk
 from service.conftest import KEY, client_of
 
 ASK = {"text": "text number 7"}
@@ -125,6 +126,22 @@ def test_every_answer_keeps_a_browser_strict(client: TestClient, path: str) -> N
 def test_a_request_keeps_its_own_id_if_that_is_one(client: TestClient) -> None:
     assert client.get("/healthz", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
     assert client.get("/healthz", headers={"X-Request-Id": "a b\tc"}).headers["x-request-id"] != "a b\tc"
+
+
+def test_a_failure_of_ours_carries_its_id_and_says_nothing_of_the_inside(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Desk, __: object) -> None:
+        raise RuntimeError("inside")
+
+    monkeypatch.setattr(Desk, "ask", fail)
+    answer = client.post("/v1/search", json={"id": "r1"}, headers={"X-Request-Id": "abc-1"})
+    assert answer.status_code == 500
+    assert answer.json()["type"] == "urn:embstore:problem:internal"
+    assert "inside" not in answer.text
+    assert answer.headers["x-request-id"] == "abc-1"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert 'status="500"' in client.get("/metrics").text
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
