@@ -128,16 +128,9 @@ def batch(path: Path) -> dict[str, float]:
         note(f"batches over {len(store):,} rows")
         raw = faiss.IndexFlatIP(DIM)
         raw.add(np.ascontiguousarray(store.embeddings(store.rows())))
-        block = faiss.cvar.distance_compute_blas_database_bs
-
-        def stock() -> None:
-            # As faiss comes: embstore sets a larger block for its own products.
-            faiss.cvar.distance_compute_blas_database_bs = 1024
-            raw.search(queries, 10)
-            faiss.cvar.distance_compute_blas_database_bs = block
-
+        both = {"embstore": lambda: store.search(queries, 10), "faiss": lambda: raw.search(queries, 10)}
         # The first round warms up.
-        seconds = interleaved({"embstore": lambda: store.search(queries, 10), "faiss": stock}, 6)
+        seconds = interleaved(both, 6)
         return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
 

@@ -228,20 +228,24 @@ def _cosines(
     asked = queries.astype(np.float64)
     lengths = np.sqrt(np.vecdot(asked, asked))
     values = np.empty(len(rows), dtype=np.float32)
+    # Filled anew for each part: to get memory and give it back took longer than all of the arithmetic.
+    shape = min(_PAIRS, len(rows)), queries.shape[1]
+    found, wide, theirs = np.empty(shape, dtype=np.float32), np.empty(shape), np.empty(shape)
     for start in range(0, len(rows), _PAIRS):
         chosen = slice(start, start + _PAIRS)
-        found = shards.read(rows[chosen], segments)
+        n = len(rows[chosen])
+        wide[:n] = shards.read(rows[chosen], segments, found)
         # `take` lets other threads run meanwhile; indexing by an array does not.
-        values[chosen] = cosines(asked.take(places[chosen], 0), found, lengths[places[chosen]])
+        asked.take(places[chosen], 0, out=theirs[:n], mode="clip")
+        values[chosen] = cosines(theirs[:n], wide[:n], lengths[places[chosen]])
     return values
 
 
 def cosines(
-    queries: npt.NDArray[np.float64], embeddings: Embeddings, lengths: npt.NDArray[np.float64]
+    queries: npt.NDArray[np.float64], embeddings: npt.NDArray[np.float64], lengths: npt.NDArray[np.float64]
 ) -> Similarities:
     """Return the cosine of each row of two matrices (n, dim); the queries' lengths, (n,), are known."""
-    wide = embeddings.astype(np.float64)
     with np.errstate(invalid="ignore"):  # an embedding that is zero or not finite has no cosine
-        values = np.vecdot(wide, queries) / (np.sqrt(np.vecdot(wide, wide)) * lengths)
+        values = np.vecdot(embeddings, queries) / (np.sqrt(np.vecdot(embeddings, embeddings)) * lengths)
     clipped: Similarities = np.clip(values, -1.0, 1.0).astype(np.float32)
     return clipped

@@ -117,7 +117,7 @@ class Shards:
                     fix=f"restore it from a backup, or embstore delete {self._folder.parent} and build again",
                 )
 
-    def read(self, rows: Rows, segments: Sequence[Segment]) -> Embeddings:
+    def read(self, rows: Rows, segments: Sequence[Segment], buffer: Embeddings | None = None) -> Embeddings:
         """Return the embeddings of rows, in their order.
 
         Parameters
@@ -126,6 +126,8 @@ class Shards:
             Committed rows.
         segments : sequence of Segment
             All segments, by first row.
+        buffer : ndarray of shape (at least n, dim), float32, optional
+            Where a copy may lie: to get memory for one takes longer than to copy.
 
         Returns
         -------
@@ -150,7 +152,7 @@ class Shards:
                 return view
         starts, runs = self._joined(segments)
         if len(runs) == 1:
-            return self._taken(runs[0], rows)
+            return self._taken(runs[0], rows, buffer)
         out: Embeddings = np.empty((len(rows), self._dim), dtype=np.float32)
         owners = np.searchsorted(starts, rows, side="right") - 1
         for owner in np.unique(owners):
@@ -216,11 +218,13 @@ class Shards:
             self._runs = (segments, len(segments), starts, runs)
         return starts, runs
 
-    def _taken(self, segment: Segment, places: Rows) -> Embeddings:
+    def _taken(self, segment: Segment, places: Rows, buffer: Embeddings | None = None) -> Embeddings:
         """Return a copy of some rows of a segment."""
+        out: Embeddings
+        out = np.empty((len(places), self._dim), "<f4") if buffer is None else buffer[: len(places)]
         if self._mapped:
-            return self._plain(segment).take(places, 0)
-        out: Embeddings = np.empty((len(places), self._dim), dtype="<f4")
+            # All places are there; numpy copies once more where it is to look for itself.
+            return self._plain(segment).take(places, 0, out=out, mode="clip")
         path = self.path(segment.shard)
         with disk_faults(self._folder, "Reading"), path.open("rb", buffering=0) as file:
             for row, place in zip(out, places.tolist(), strict=True):

@@ -16,9 +16,7 @@ from embstore.store.structures.faiss_index import ROUNDING
 Blocks = Callable[[], Iterator[tuple[Rows, Embeddings]]]
 # Neighbors beyond k that are fetched at first, to see where the ties of the k-th place end.
 _MARGIN = 3
-# faiss multiplies blocks of so many rows: at its own 1,024 its threads wait for each other twice as often.
-faiss.cvar.distance_compute_blas_database_bs = 2048
-# From so many queries times floats on it multiplies at all, here 6 queries of 384. By itself it compares
+# From so many queries times floats on faiss multiplies at all, here 6 queries of 384. By itself it compares
 # fewer than 334 of these one by one, which takes up to four times as long.
 faiss.cvar.distance_compute_blas_threshold = 6 * 384
 
