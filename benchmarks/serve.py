@@ -222,6 +222,7 @@ def building(scenes: Scenes, address: str, texts: list[str], home: Path, seconds
             more = [[f"one more text {i}", "joy"] for i in range(1000)]
             csv.writer(file).writerows([["text", "label"], *more])
         searching = beside.submit(play, address, texts, 8, seconds)
+        # A ninth client fits into the queue beside the eight.
         found = {nearest(address, more[7][0])}
         adding = threading.Thread(
             target=embstore.build_store, args=(path, "emotion"), kwargs={"home": home, "add": True}

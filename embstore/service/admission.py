@@ -9,19 +9,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from embstore.service.metrics import Metrics
 from embstore.service.problems import Problem
+from embstore.service.storm import Storm
 
 # What takes a thread's time. What is only read from memory or a file is always admitted.
 _QUEUED = ("/v1/search", "/v1/classify", "/v1/embeddings", "/v1/records/")
-# Of about so many of the last requests it is known which share was refused, and from which share on few are
-# admitted: then others come at once, and a long queue makes answers later without making them more.
-_LAST, _STORM = 32, 0.75
 
 
 class AdmissionMiddleware:
     """Admits a bounded number of requests that take work and gives each a deadline.
 
-    What is refused costs next to nothing: neither its body nor its route is looked at. While most are refused
-    a quarter of the queue is used: one request is worked on, and the next waits for little more than that.
+    What is refused costs next to nothing: neither its body nor its route is looked at. In a storm a quarter
+    of the queue is used: who is admitted then waits for little more than the request that is worked on.
 
     Parameters
     ----------
@@ -41,13 +39,13 @@ class AdmissionMiddleware:
         self._deadline = deadline
         self._metrics = metrics
         self._admitted = 0
-        self._refused = 0.0
+        self._storm = Storm(queue)
         # Made once: at ten times capacity nine of ten answers are this one.
         self._full = Problem(
             429,
             "too-many-requests",
             "The service has as many requests as it takes.",
-            why=f"It works on {queue} at a time, and on fewer while most are refused.",
+            why=f"It works on {queue} at a time, and in a storm on fewer.",
             fix="ask again after the seconds of Retry-After",
             headers={"Retry-After": "1"},
         )
@@ -56,7 +54,7 @@ class AdmissionMiddleware:
         """Answer a request, refuse it with 429, or give it up with 504."""
         if scope["type"] != "http" or not scope["path"].startswith(_QUEUED):
             await self.app(scope, receive, send)
-        elif self._is_full():
+        elif self._is_full(scope):
             await self._full(scope, receive, send)
         else:
             self._count(1)
@@ -65,11 +63,11 @@ class AdmissionMiddleware:
             finally:
                 self._count(-1)
 
-    def _is_full(self) -> bool:
-        """Tell whether a request is refused now, and remember it."""
-        limit = self._queue if self._refused < _STORM else max(1, self._queue // 4)
+    def _is_full(self, scope: Scope) -> bool:
+        """Tell whether a request is refused now."""
+        limit = max(1, self._queue // 4) if self._storm.is_there() else self._queue
         full = self._admitted >= limit
-        self._refused += (full - self._refused) / _LAST
+        self._storm.saw(scope.get("client"), refused=full)
         return full
 
     async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -30,8 +30,8 @@ class ServeOptions:
         Names, beside the address itself, that a request may name as its host.
     queue : int
         Searches, classifications, embeddings and records that are admitted and not yet answered; more are
-        refused with 429. Each that waits makes the last one's answer later: while three of four are refused,
-        a quarter as many are admitted.
+        refused with 429. Each that waits makes the last one's answer later: in a storm a quarter as many are
+        admitted.
     deadline : float
         Seconds until a request is given up with 504.
     drain : float
