@@ -89,7 +89,15 @@ class PackedLayout:
         return plan_packed(lengths, _TOKEN_BUDGET)
 
     def inputs(self, ids: Sequence[list[int]]) -> Inputs:
-        """Return ``input_ids`` and ``position_ids``, (n_rows, n_tokens), and who attends to whom."""
+        """Return ``input_ids`` and ``position_ids``, (n_rows, n_tokens), and who attends to whom.
+
+        Raises
+        ------
+        IndexError
+            A text has no token at all.
+        """
+        if not all(ids):
+            raise IndexError("a text has no token")
         rows, starts = self._places(ids)
         shape = max(rows) + 1, max(start + len(one) for start, one in zip(starts, ids, strict=True))
         tokens, positions = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)

@@ -140,6 +140,8 @@ def test_packed_texts_read_their_own_tokens_alone(pooling: str) -> None:
     if pooling == "mean":
         read = [[np.mean(one), np.mean(range(len(one))), len(one)] for one in ids]
     np.testing.assert_allclose(layout.pooled(states, ids), read, rtol=1e-6)
+    with pytest.raises(IndexError, match="no token"):
+        layout.inputs([[7], []])
 
 
 @pytest.mark.skipif(
