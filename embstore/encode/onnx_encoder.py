@@ -107,15 +107,18 @@ class OnnxEncoder:
         return Encoded(embeddings, truncated, errors, n_tokens)
 
     def _fill(self, out: Embeddings, ids: list[list[int]], rows: list[int], errors: dict[int, str]) -> None:
-        """Embed a batch, or where it fails each text alone, and note which of them fail."""
+        """Embed a batch, and what fails or is not finite there alone; note which texts fail."""
         try:
             out[rows] = self._forward(ids)
+            again = ~np.isfinite(out[rows]).all(axis=1)
         except (*_FAILURES, MemoryError, IndexError) as error:
             if len(ids) == 1:
                 errors[rows[0]] = f"the model failed: {[*str(error).splitlines(), type(error).__name__][0]}"
                 return
-            for one, row in zip(ids, rows, strict=True):
-                self._fill(out, [one], [row], errors)
+            again = np.ones(len(ids), dtype=np.bool_)
+        if len(ids) > 1:
+            for place in np.flatnonzero(again).tolist():
+                self._fill(out, [ids[place]], [rows[place]], errors)
 
     def _forward(self, ids: list[list[int]]) -> Embeddings:
         (states,) = self._session.run(None, self._layout.inputs(ids))

@@ -243,7 +243,7 @@ def _fastest(trials: Sequence[Trial]) -> tuple[int, str]:
     failed = [one for one in trials[1:] if not one.parity.passes]
     if failed:
         return 0, f"{failed[0].name} failed the gate: {failed[0].parity.reason}"
-    return 0, "nothing else is faster here" if len(trials) > 1 else "this machine has no other path"
+    return 0, "nothing else is faster here"
 
 
 def _or_int8(trials: Sequence[Trial], best: int, why: str) -> tuple[int, str]:

@@ -81,10 +81,11 @@ def create_app(store: Path, options: ServeOptions) -> FastAPI:
     def guarded() -> ASGIApp:
         """Return everything that a request passes, the last one first."""
         stack: ASGIApp = RequestBodyLimitMiddleware(inner(), max_body_size=options.max_body)
+        # Behind the key: who has none takes no place in the queue.
+        stack = AdmissionMiddleware(stack, options.queue, options.deadline, metrics)
         stack = KeyMiddleware(stack, keys=keys)
         stack = SameSiteMiddleware(stack)
         stack = TrustedHostMiddleware(stack, allowed_hosts=options.hosts, www_redirect=False)
-        stack = AdmissionMiddleware(stack, options.queue, options.deadline, metrics)
         return EnvelopeMiddleware(stack, metrics=metrics)
 
     # Around FastAPI's own: what is refused passes little, and a failure that it answers for has an id too.

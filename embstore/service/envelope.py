@@ -81,7 +81,7 @@ class _Sender:
 
     async def _start(self, message: Message) -> None:
         self.status = message["status"]
-        # Names are in lower case, as ASGI has them.
+        # Names are in lower case, as ASGI has them, and none of ours stands twice.
         headers = dict(message["headers"])
         # What starlette's own middlewares refuse: a foreign host, a body that is too large.
         self._replaced = self.status >= 400 and headers.get(b"content-type", b"").startswith(_PLAIN)

@@ -42,8 +42,16 @@ class SameSiteMiddleware:
 
 def _is_foreign(path: str, headers: Headers) -> bool:
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+    if origin is not None and _host_of(origin) != headers.get("host", "").lower():
         return True
     site = headers.get("sec-fetch-site", "none")
     followed = headers.get("sec-fetch-mode") == "navigate" and path == "/"
     return site not in ("same-origin", "none") and not followed
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        # ``http://[``: no browser's own.
+        return None

@@ -14,7 +14,8 @@ class Storm:
     """Tells whether there is a storm from who was refused lately.
 
     A few clients that ask again at once are refused often and are no storm: they fit into the queue as soon
-    as they are let in, and with a short one they would go on for ever. A storm is many connections.
+    as they are let in, and with a short one they would go on for ever. A storm is many connections, told by
+    address and port: clients that open a new one for each request count as often as they ask.
 
     Parameters
     ----------
@@ -31,11 +32,12 @@ class Storm:
 
     def is_there(self) -> bool:
         """Tell whether there is one now."""
-        passed = time.monotonic() - self._since
+        now = time.monotonic()
+        passed = now - self._since
         if passed > _SECOND:
             self._before = passed < 2 * _SECOND and self._is_crowd()
             self._clients.clear()
-            self._since += passed
+            self._since = now
         return self._share > _SHARE and (self._before or self._is_crowd())
 
     def saw(self, client: object, *, refused: bool) -> None:

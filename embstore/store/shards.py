@@ -223,7 +223,9 @@ class Shards:
         out: Embeddings
         out = np.empty((len(places), self._dim), "<f4") if buffer is None else buffer[: len(places)]
         if self._mapped:
-            # All places are there; numpy copies once more where it is to look for itself.
+            if len(places) and not 0 <= places.min() <= places.max() < segment.n:
+                raise IndexError(f"rows {places.min()} to {places.max()} of {segment.n}")
+            # They were looked at; numpy copies once more where it is to look for itself.
             return self._plain(segment).take(places, 0, out=out, mode="clip")
         path = self.path(segment.shard)
         with disk_faults(self._folder, "Reading"), path.open("rb", buffering=0) as file:

@@ -87,6 +87,25 @@ def test_a_text_on_which_the_model_fails_is_named_and_the_others_are_embedded(
     np.testing.assert_allclose(encoded.embeddings[:2], expected[:2], rtol=0, atol=FLOAT32_TOLERANCE)
 
 
+def test_a_text_that_is_not_finite_does_not_spoil_those_that_share_its_row(
+    exported: OnnxEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["the cat", "the train", "the angry cat"]
+    session, expected = exported._session, exported.encode(texts).embeddings
+    angry = exported._tokenizer.tokenize(["angry"]).ids[0][1]
+
+    class Broken:
+        def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> Any:
+            (states,) = session.run(outputs, inputs)
+            states[(inputs["input_ids"] == angry).any(axis=1)] = np.inf
+            return [states]
+
+    monkeypatch.setattr(exported, "_session", Broken())
+    encoded = exported.encode(texts)
+    assert set(encoded.errors) == {2}
+    np.testing.assert_allclose(encoded.embeddings[:2], expected[:2], rtol=0, atol=FLOAT32_TOLERANCE)
+
+
 def test_states_that_are_no_numbers_are_an_error_of_their_text(
     exported: OnnxEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,7 @@ def has_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("others", "wanted", "why"),
     [
-        ([], "exact", "no other path"),
+        ([], "exact", "nothing else"),
         ([Stub("fast", 0.001)], "fast", "times as fast"),
         ([Stub("slow", 0.2)], "exact", "nothing else"),
         ([Stub("wrong", 0.001, noise=0.5)], "exact", "wrong failed the gate"),
@@ -165,7 +165,7 @@ def test_a_processor_without_bfloat16_is_not_asked_to_imitate_it(
     monkeypatch.setattr(paths, "low_dtype", lambda: torch.float32)
     choice = load(tiny_bert).try_paths(TEXTS)
     assert [one.name for one in choice.trials] == ["fused float32"]
-    assert choice.why == "this machine has no other path"
+    assert choice.why == "nothing else is faster here"
 
 
 class Lost(PaddedForward):

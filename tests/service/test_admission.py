@@ -13,7 +13,7 @@ import pytest
 import embstore
 from embstore.records import Encoded
 from embstore.service.storm import Storm
-from service.conftest import client_of
+from service.conftest import KEY, client_of
 from stub_encoder import StubEncoder
 
 
@@ -73,6 +73,17 @@ def test_in_a_storm_a_quarter_of_the_queue_is_used(
             slow.go.set()
             assert [one.result(10).status_code for one in waiting] == [200] * n
             raging = False
+
+
+def test_who_has_no_key_takes_no_place_in_the_queue(store: Path, slow: type[SlowEncoder], keyed: str) -> None:
+    known = {"Authorization": f"Bearer {KEY}"}
+    with client_of(store, queue=1, api_key_file=keyed) as client, ThreadPoolExecutor(1) as other:
+        waiting = other.submit(client.post, "/v1/search", json={"text": "slow"}, headers=known)
+        assert slow.began.wait(10)
+        assert client.post("/v1/search", json={"id": "r1"}).status_code == 401
+        assert client.post("/v1/search", json={"id": "r1"}, headers=known).status_code == 429
+        slow.go.set()
+        assert waiting.result(10).status_code == 200
 
 
 def test_past_the_deadline_the_request_is_given_up_and_the_next_is_answered(

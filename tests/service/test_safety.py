@@ -128,6 +128,12 @@ def test_a_request_keeps_its_own_id_if_that_is_one(client: TestClient) -> None:
     assert client.get("/healthz", headers={"X-Request-Id": "a b\tc"}).headers["x-request-id"] != "a b\tc"
 
 
+def test_an_origin_that_is_none_is_foreign(client: TestClient) -> None:
+    answer = client.get("/v1/stores", headers={"Origin": "http://["})
+    assert answer.status_code == 403
+    assert answer.json()["type"] == "urn:embstore:problem:foreign-origin"
+
+
 def test_a_failure_of_ours_carries_its_id_and_says_nothing_of_the_inside(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

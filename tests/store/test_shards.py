@@ -149,6 +149,24 @@ def test_consecutive_rows_of_one_shard_are_a_view(
     assert found.flags.writeable != mapped
 
 
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_copy_lies_where_it_is_told_to(tmp_path: Path, mapped: bool) -> None:
+    shards, segments, buffer = Shards(tmp_path, UUID, DIM, mapped=mapped), [], np.zeros((9, DIM), np.float32)
+    append(shards, segments, 7)
+    found = shards.read(np.array([5, 0, 5]), segments, buffer)
+    np.testing.assert_array_equal(found, rows(0, 7)[[5, 0, 5]])
+    assert np.shares_memory(found, buffer)
+    assert not buffer[3:].any()
+
+
+@pytest.mark.parametrize("row", [-1, 7])
+def test_a_row_that_is_not_there_is_not_another(shards: Shards, row: int) -> None:
+    segments: list[Segment] = []
+    append(shards, segments, 7)
+    with pytest.raises(IndexError):
+        shards.read(np.array([0, row]), segments)
+
+
 @pytest.mark.parametrize("first", range(11))
 @pytest.mark.parametrize("size", [1, 3, 100])
 def test_blocks_cover_all_rows_from_the_first_on_once(
