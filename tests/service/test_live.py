@@ -18,7 +18,8 @@ from embstore.records import Encoded
 from service.conftest import build, client_of, rows
 from stub_encoder import StubEncoder
 
-WAIT = 20
+# Of a patient reader: a report is made behind all other work, and another test suite may be running.
+WAIT = 60
 
 
 def until(found: Callable[[], Any]) -> Any:
