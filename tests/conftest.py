@@ -40,6 +40,16 @@ def stub_encoder() -> StubEncoder:
     return StubEncoder(dim=16)
 
 
+@pytest.fixture
+def has_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for a processor with the instructions: without them torch gives the same, slowly."""
+    import torch
+
+    from embstore.encode import paths
+
+    monkeypatch.setattr(paths, "low_dtype", lambda: torch.bfloat16)
+
+
 @pytest.fixture(scope="session")
 def tiny_distilbert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a real DistilBERT with random weights, 2 layers of 32 units."""

@@ -121,8 +121,7 @@ class OnnxEncoder:
                 self._fill(out, [ids[place]], [rows[place]], errors)
 
     def _forward(self, ids: list[list[int]]) -> Embeddings:
-        (states,) = self._session.run(None, self._layout.inputs(ids))
-        embeddings = self._layout.pooled(states, ids)
+        embeddings = self._layout.embed(ids, lambda inputs: self._session.run(None, inputs)[0])
         if self.config["normalize"]:
             with np.errstate(invalid="ignore"):  # states that are infinite; their text is named by `encode`
                 embeddings = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)

@@ -117,13 +117,16 @@ def _export_into(folder: Path, encoder: TorchEncoder) -> str:
 
 def _make(encoder: TorchEncoder, folder: Path) -> dict[str, Any]:
     """Export, probe and describe into an empty folder; where the probe fails only the description stays."""
+    weights = _weights(encoder)
     settings = {
         "version": onnx_cache.VERSION,
         "fingerprint": encoder.fingerprint,
         "config": dict(encoder.config),
         "dim": encoder.dim,
         "padding": encoder.padding,
-        **_layout(encoder),
+        # A graph that is written reads packed rows, one that is traced padded ones.
+        "packed": weights is not None,
+        "position_padding": weights.padding if weights else None,
         "runtime": RUNTIME,
         "torch": version("torch"),
         "transformers": version("transformers"),
@@ -132,7 +135,7 @@ def _make(encoder: TorchEncoder, folder: Path) -> dict[str, Any]:
     }
     _check_room(encoder, folder)
     try:
-        _write_model(encoder, folder)
+        _write_model(encoder, weights, folder)
         difference = probe(encoder, open_exported(folder, settings))
         settings["difference"] = difference if np.isfinite(difference) else None
         if not difference <= TOLERANCE:
@@ -186,15 +189,8 @@ def _weights(encoder: TorchEncoder) -> EncoderWeights | None:
     return read_weights(encoder.model) if isinstance(encoder.forward, FusedForward) else None
 
 
-def _layout(encoder: TorchEncoder) -> dict[str, Any]:
-    """Return what says how the graph is fed: one that is written is packed, one that is traced is padded."""
-    weights = _weights(encoder)
-    return {"packed": weights is not None, "position_padding": None if weights is None else weights.padding}
-
-
-def _write_model(encoder: TorchEncoder, folder: Path) -> None:
+def _write_model(encoder: TorchEncoder, weights: EncoderWeights | None, folder: Path) -> None:
     """Write model, weights and tokenizer."""
-    weights = _weights(encoder)
     if weights is None:
         _trace(encoder, folder)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,8 @@ from embstore.records import Embeddings, Rows
 #: Arrays by the name of the input.
 Inputs = Mapping[str, npt.NDArray[Any]]
 States = npt.NDArray[np.float32]
+#: Token states, (n_rows, n_tokens, dim), of inputs.
+Run = Callable[[Inputs], States]
 # Tokens of a batch: more gain no speed.
 _TOKEN_BUDGET = 1536
 # Tokens of a row of several short texts: long enough for a matrix product, and attention is quadratic in it.
@@ -27,12 +29,8 @@ class Layout(Protocol):
         """Cut texts of these lengths into batches."""
         ...
 
-    def inputs(self, ids: Sequence[list[int]]) -> Inputs:
-        """Return the inputs of a batch."""
-        ...
-
-    def pooled(self, states: States, ids: Sequence[list[int]]) -> Embeddings:
-        """Reduce the states of its tokens, (n_rows, n_tokens, dim), to embeddings, (n, dim)."""
+    def embed(self, ids: Sequence[list[int]], run: Run) -> Embeddings:
+        """Return the embeddings of a batch, (n, dim), of any length, from the states that the graph gives."""
         ...
 
 
@@ -55,16 +53,13 @@ class PaddedLayout:
         """Cut texts into batches, most of them of one length."""
         return plan_batches(lengths, _TOKEN_BUDGET)
 
-    def inputs(self, ids: Sequence[list[int]]) -> Inputs:
-        """Return ``input_ids`` and ``attention_mask``, (n, n_tokens), int64."""
-        mask = _mask(ids)
+    def embed(self, ids: Sequence[list[int]], run: Run) -> Embeddings:
+        """Run ``input_ids`` and ``attention_mask``, (n, n_tokens), int64."""
+        lengths = np.array([len(one) for one in ids])
+        mask = (np.arange(lengths.max()) < lengths[:, np.newaxis]).astype(np.int64)
         padded = np.full(mask.shape, self._padding, dtype=np.int64)
         padded[mask > 0] = np.concatenate(ids)
-        return {"input_ids": padded, "attention_mask": mask}
-
-    def pooled(self, states: States, ids: Sequence[list[int]]) -> Embeddings:
-        """Reduce token states to embeddings."""
-        return pool_states(states, _mask(ids), self._pooling)
+        return pool_states(run({"input_ids": padded, "attention_mask": mask}), mask, self._pooling)
 
 
 class PackedLayout:
@@ -89,8 +84,8 @@ class PackedLayout:
         """Cut texts into batches of about so many tokens."""
         return plan_packed(lengths, _TOKEN_BUDGET)
 
-    def inputs(self, ids: Sequence[list[int]]) -> Inputs:
-        """Return ``input_ids`` and ``position_ids``, (n_rows, n_tokens), and who attends to whom.
+    def embed(self, ids: Sequence[list[int]], run: Run) -> Embeddings:
+        """Run ``input_ids`` and ``position_ids``, (n_rows, n_tokens), and who attends to whom.
 
         Raises
         ------
@@ -99,39 +94,21 @@ class PackedLayout:
         """
         if not all(ids):
             raise IndexError("a text has no token")
-        rows, starts = self._places(ids)
-        shape = max(rows) + 1, max(start + len(one) for start, one in zip(starts, ids, strict=True))
+        lengths = [len(one) for one in ids]
+        rows, starts = pack_rows(lengths, max(_ROW, *lengths))
+        spans = [(row, slice(start, start + n)) for row, start, n in zip(rows, starts, lengths, strict=True)]
+        shape = max(rows) + 1, max(span.stop for _, span in spans)
         tokens, positions = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         texts = np.full(shape, -1, dtype=np.int64)
-        for place, (one, row, start) in enumerate(zip(ids, rows, starts, strict=True)):
-            span = row, slice(start, start + len(one))
+        for place, (one, span) in enumerate(zip(ids, spans, strict=True)):
             tokens[span], positions[span], texts[span] = one, positions_of(one, self._position_padding), place
         # What fills a row up attends to its like, so that nothing is undefined.
         mask = (texts[:, :, np.newaxis] == texts[:, np.newaxis]).astype(np.int32)
-        return {"input_ids": tokens, "position_ids": positions, "attention_mask": mask}
-
-    def pooled(self, states: States, ids: Sequence[list[int]]) -> Embeddings:
-        """Reduce token states to embeddings."""
-        rows, starts = self._places(ids)
+        states = run({"input_ids": tokens, "position_ids": positions, "attention_mask": mask})
         if self._pooling == "cls":
             return states[rows, starts]
         with np.errstate(invalid="ignore"):  # states that are infinite
-            return np.stack(
-                [
-                    states[row, start : start + len(one)].mean(axis=0)
-                    for one, row, start in zip(ids, rows, starts, strict=True)
-                ]
-            )
-
-    @staticmethod
-    def _places(ids: Sequence[list[int]]) -> tuple[list[int], list[int]]:
-        lengths = [len(one) for one in ids]
-        return pack_rows(lengths, max(_ROW, *lengths))
-
-
-def _mask(ids: Sequence[list[int]]) -> npt.NDArray[np.int64]:
-    lengths = np.array([len(one) for one in ids])
-    return (np.arange(lengths.max()) < lengths[:, np.newaxis]).astype(np.int64)
+            return np.stack([states[span].mean(axis=0) for span in spans])
 
 
 def pool_states(states: States, mask: npt.NDArray[np.int64], pooling: str) -> Embeddings:

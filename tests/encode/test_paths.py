@@ -17,6 +17,8 @@ from embstore.encode.batches import plan_packed
 from embstore.encode.forward import PaddedForward
 from embstore.records import AdaptiveEncoder, Embeddings, Rows
 
+pytestmark = pytest.mark.usefixtures("has_bfloat16")
+
 TEXTS = make_texts(300, seed=3)
 IDS = [[one] * (1 + one % 5) for one in range(60)]
 
@@ -35,12 +37,6 @@ class Stub:
     def embed(self, ids: list[list[int]]) -> Embeddings:
         time.sleep(self._seconds * len(ids) / 60)
         return self._table[[one[0] for one in ids]].astype(np.float32)
-
-
-@pytest.fixture(autouse=True)
-def has_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in for a processor with the instructions: without them torch gives the same, slowly."""
-    monkeypatch.setattr(paths, "low_dtype", lambda: torch.bfloat16)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 import embstore
 from embstore.encode import paths
@@ -18,6 +17,9 @@ from embstore_cli.main import run
 WORDS = ("happy", "sad", "angry", "late", "train", "cat", "mat")
 
 
+pytestmark = pytest.mark.usefixtures("has_bfloat16")
+
+
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     rows = [
@@ -27,12 +29,6 @@ def dataset(tmp_path: Path) -> Path:
     path = tmp_path / "texts.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows))
     return path
-
-
-@pytest.fixture(autouse=True)
-def has_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in for a processor with the instructions: without them torch gives the same, slowly."""
-    monkeypatch.setattr(paths, "low_dtype", lambda: torch.bfloat16)
 
 
 def test_every_path_is_compared_with_the_model_as_transformers_runs_it(

@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import embstore
-from embstore.encode import paths
 from embstore.encode.onnx_cache import cache_folder, export_folder, was_chosen
 from embstore.encode.onnx_encoder import OnnxEncoder
 from embstore.encode.paths import Choice, write_choice
@@ -176,16 +174,14 @@ def test_two_first_queries_leave_one_export_behind_them(store: str, monkeypatch:
     assert sorted(path.suffix for path in made.parent.iterdir()) == ["", ".lock"]
 
 
-@pytest.mark.usefixtures("_exported")
+@pytest.mark.usefixtures("_exported", "has_bfloat16")
 @pytest.mark.parametrize(
     ("chosen", "runs"),
     [("fused bfloat16", "fused bfloat16"), ("fused float32", "exported"), (None, "exported")],
 )
 def test_a_process_that_answers_many_runs_what_was_chosen_on_this_machine(
-    store: str, monkeypatch: pytest.MonkeyPatch, chosen: str | None, runs: str
+    store: str, chosen: str | None, runs: str
 ) -> None:
-    # On any processor: one without the instructions gives the same, slowly.
-    monkeypatch.setattr(paths, "low_dtype", lambda: torch.bfloat16)
     path = embstore.find_store(store)
     fingerprint = read_manifest(path).fingerprint
     if chosen:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ import embstore
 from embstore.records import Encoded
 from embstore.service.storm import Storm
 from service.conftest import KEY, client_of
+from service.test_live import until
 from stub_encoder import StubEncoder
 
 
@@ -67,8 +67,7 @@ def test_in_a_storm_a_quarter_of_the_queue_is_used(
         for n in (2, 8):
             slow.go.clear()
             waiting = [others.submit(client.post, "/v1/search", json={"text": "slow"}) for _ in range(n)]
-            while f"embstore_requests_admitted {n}.0" not in client.get("/metrics").text:
-                time.sleep(0.01)
+            until(lambda n=n: f"embstore_requests_admitted {n}.0" in client.get("/metrics").text)
             assert client.post("/v1/search", json={"id": "r1"}).status_code == 429
             slow.go.set()
             assert [one.result(10).status_code for one in waiting] == [200] * n

@@ -18,8 +18,7 @@ from embstore.records import Encoded
 from service.conftest import build, client_of, rows
 from stub_encoder import StubEncoder
 
-# Of a patient reader: a report is made behind all other work, and another test suite may be running.
-WAIT = 60
+WAIT = 20
 
 
 def until(found: Callable[[], Any]) -> Any:
