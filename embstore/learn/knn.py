@@ -22,6 +22,8 @@ MOST_NEIGHBORS = 50
 SHARPNESSES = (None, 0.2, 0.1, 0.05, 0.02)
 # Queries compared together: the block of cosines stays at some tens of MB.
 _BLOCK = 512
+# What a cosine may be off by in a product of float32.
+_ROUNDING = np.float32(2e-6)
 
 
 class KNNHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -191,15 +193,20 @@ def nearest(
     similarities = np.empty((len(queries), k), dtype=np.float32)
     positions = np.empty((len(queries), k), dtype=np.int64)
     for start in range(0, len(queries), _BLOCK):
-        block = np.minimum(queries[start : start + _BLOCK] @ training.T, np.float32(1.0))
+        asked = queries[start : start + _BLOCK]
+        block = asked @ training.T
         if leave_one_out:
             block[np.arange(len(block)), np.arange(start, start + len(block))] = -np.inf
         # What is as near as the k-th is kept too, so that the cut does not depend on the order of ties.
-        bound = -np.partition(-block, k - 1, axis=1)[:, k - 1 : k]
-        for place, (values, least) in enumerate(zip(block, bound, strict=True), start):
+        bound = -np.partition(-block, k - 1, axis=1)[:, k - 1 : k] - _ROUNDING
+        for place, (query, values, least) in enumerate(zip(asked, block, bound, strict=True), start):
             found = np.flatnonzero(values >= least)
-            chosen = found[np.argsort(-values[found], kind="stable")[:k]]
-            similarities[place], positions[place] = values[chosen], chosen
+            # The last bits of a product depend on how many queries are asked together, by processor; these
+            # on the two embeddings alone.
+            exact = np.vecdot(training[found].astype(np.float64), query.astype(np.float64))
+            cosines = np.minimum(exact.astype(np.float32), np.float32(1.0))
+            order = np.argsort(-cosines, kind="stable")[:k]
+            similarities[place], positions[place] = cosines[order], found[order]
     return similarities, positions
 
 
