@@ -17,11 +17,9 @@ from embstore.store.segments import Segment
 from embstore.store.shards import Shards
 from embstore.store.structures.exact import exact_pairs, n_threads, threads
 
-# So many queries at once are compared with the shards as one matrix product; fewer are answered by the index,
-# one after another.
+# So many queries at once are compared with the shards as one matrix product, by all threads; fewer are
+# answered by the index, one after another: a second thread gains little for one query.
 _BATCH = 6
-# So many make threads worth while; with fewer, other cores are left to whoever encodes.
-_THREADED = 16
 # Queries that are worth a thread of their own: with fewer, laying out the rows for each thread costs more
 # than waiting for each other does.
 _SLICE = 600
@@ -75,7 +73,7 @@ def search(
         return np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
 
     n_parts = min(n_threads(), len(queries) // _SLICE)
-    n_each = n_threads() if n_parts < 2 and len(queries) >= _THREADED else 1
+    n_each = n_threads() if n_parts < 2 and len(queries) >= _BATCH else 1
 
     def answer(part: Embeddings) -> tuple[Similarities, Rows]:
         with threads(n_each):

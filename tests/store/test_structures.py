@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import os
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -178,3 +182,24 @@ def test_exact_pairs_hold_all_that_tie_with_the_last() -> None:
 )
 def test_unit_length_is_told(embeddings: np.ndarray, expected: bool) -> None:
     assert is_unit(embeddings) is expected
+
+
+def test_faiss_multiplies_by_the_instructions_that_the_processor_has() -> None:
+    # In a process of its own: OpenBLAS looks once, when faiss is first imported.
+    code = """if True:
+        import json, os
+        import embstore.store.structures
+        from numpy._core._multiarray_umath import __cpu_features__ as features
+        from threadpoolctl import threadpool_info
+        cores = [one["architecture"] for one in threadpool_info() if "faiss" in one["filepath"]
+                 and one["internal_api"] == "openblas"]
+        print(json.dumps([features.get("AVX2", False), cores, os.environ.get("OPENBLAS_CORETYPE")]))
+    """
+    environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    has_avx2, cores, left = json.loads(done.stdout)
+    assert left is None
+    if has_avx2 and cores:
+        assert cores[0] in ("Haswell", "Zen", "SkylakeX")
