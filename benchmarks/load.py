@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+import uvloop
+
 
 @dataclass
 class Scene:
@@ -144,5 +146,5 @@ def written(scene: Scene, host: str, body: str) -> bytes:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(play(Scene(**json.loads(sys.stdin.read()))))))
+    print(json.dumps(uvloop.run(play(Scene(**json.loads(sys.stdin.read()))))))
     sys.exit(0)
