@@ -25,6 +25,8 @@ class AdmissionMiddleware:
     ----------
     app : ASGIApp
         What answers.
+    storm : Storm
+        Is told of every request.
     queue : int
         Requests that are admitted and not yet answered, at most.
     deadline : float
@@ -33,13 +35,13 @@ class AdmissionMiddleware:
         Where they are counted.
     """
 
-    def __init__(self, app: ASGIApp, queue: int, deadline: float, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, storm: Storm, queue: int, deadline: float, metrics: Metrics) -> None:
         self.app = app
         self._queue = queue
         self._deadline = deadline
         self._metrics = metrics
         self._admitted = 0
-        self._storm = Storm(queue)
+        self._storm = storm
         # Made once: at ten times capacity nine of ten answers are this one.
         self._full = Problem(
             429,

@@ -82,7 +82,7 @@ def create_app(store: Path, options: ServeOptions) -> FastAPI:
         """Return everything that a request passes, the last one first."""
         stack: ASGIApp = RequestBodyLimitMiddleware(inner(), max_body_size=options.max_body)
         # Behind the key: who has none takes no place in the queue.
-        stack = AdmissionMiddleware(stack, options.queue, options.deadline, metrics)
+        stack = AdmissionMiddleware(stack, desk.storm, options.queue, options.deadline, metrics)
         stack = KeyMiddleware(stack, keys=keys)
         stack = SameSiteMiddleware(stack)
         stack = TrustedHostMiddleware(stack, allowed_hosts=options.hosts, www_redirect=False)

@@ -88,14 +88,20 @@ class Batcher(Generic[Item, Answer]):
             if not batch:
                 continue
             begun = time.perf_counter()
-            done = loop.run_in_executor(self._executor, self._work, [item for item, _ in batch])
-            await asyncio.wait([done])
+            await asyncio.wait([loop.run_in_executor(self._executor, self._work_on, batch, loop)])
             self._seconds = time.perf_counter() - begun
-            # Whatever went wrong, the callers wait for it.
-            failed = done.exception()
-            answers = [failed] * len(batch) if failed else done.result()
-            for (_, future), answer in zip(batch, answers, strict=True):
-                _settle(future, answer)
+
+    def _work_on(
+        self, batch: Sequence[tuple[Item, asyncio.Future[Answer]]], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Work on a batch, in the thread, and have its callers told."""
+        answers: Sequence[Answer | BaseException]
+        try:
+            answers = self._work([item for item, _ in batch])
+        except BaseException as error:  # noqa: BLE001 - whatever went wrong, the callers wait for it
+            answers = [error] * len(batch)
+        # Not by way of the task above: in a storm each turn of the loop takes milliseconds.
+        loop.call_soon_threadsafe(_settle, [future for _, future in batch], answers)
 
     async def _gather(self) -> None:
         """Wait for an item, and then a moment for as many as came lately."""
@@ -125,10 +131,11 @@ class Batcher(Generic[Item, Answer]):
         return batch
 
 
-def _settle(future: asyncio.Future[Answer], answer: Answer | BaseException) -> None:
-    if future.done():
-        return
-    if isinstance(answer, BaseException):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
+def _settle(futures: Sequence[asyncio.Future[Answer]], answers: Sequence[Answer | BaseException]) -> None:
+    for future, answer in zip(futures, answers, strict=True):
+        if future.done():
+            continue
+        if isinstance(answer, BaseException):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

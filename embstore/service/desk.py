@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from threading import Lock
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from embstore.errors import InvalidInput
 from embstore.records import Embeddings, Encoded
@@ -18,6 +20,7 @@ from embstore.service.metrics import Metrics
 from embstore.service.opened import Opened
 from embstore.service.options import ServeOptions
 from embstore.service.questions import Question, Texts, answer_all, encode_all
+from embstore.service.storm import Storm
 
 # Tokens of a batch: more gain no speed and make the next request wait.
 _TOKEN_BUDGET = 1024
@@ -40,12 +43,19 @@ class Desk:
         The store.
     metrics : Metrics
         Where batches are counted.
+
+    Attributes
+    ----------
+    storm : Storm
+        In one, texts are encoded by a single thread. The cores are busy with refusals then, and threads that
+        wait for each other at each step of a layer wait for these: a text took twice as long.
     """
 
     def __init__(self, options: ServeOptions, live: LiveStore, metrics: Metrics) -> None:
         self.options = options
         self.live = live
         self.metrics = metrics
+        self.storm = Storm(options.queue)
         self._encoding: Batcher[Texts, Any] = Batcher(
             self._answer_texts, weigh=_tokens, budget=_TOKEN_BUDGET, wait=options.wait / 1000, name="encode"
         )
@@ -58,6 +68,7 @@ class Desk:
     async def start(self) -> None:
         """Open the store and start the threads; raises as `LiveStore.start` does."""
         await self.live.start()
+        self._pools = ThreadpoolController()
         self._encoding.start()
         self._asking.start()
 
@@ -104,6 +115,10 @@ class Desk:
             return answer_all(questions)
 
     def _answer_texts(self, batch: Sequence[Texts]) -> list[Any]:
+        with self._pools.limit(limits=1) if self.storm.was_there else nullcontext():
+            return self._answer_encoded(batch)
+
+    def _answer_encoded(self, batch: Sequence[Texts]) -> list[Any]:
         begun = time.perf_counter()
         answers: list[Any] = encode_all(batch)
         self.metrics.batch_texts.observe(sum(len(one.texts) for one in batch))

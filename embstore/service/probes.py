@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from embstore.service.routes import AtDesk
+from embstore.service.routes import desk_of
 
 router = APIRouter()
 
@@ -17,12 +17,12 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(desk: AtDesk) -> dict[str, str]:
+async def readyz(request: Request) -> dict[str, str]:
     """Answer 200 while there is a store to ask, else 503."""
-    return {"status": "ready", "store": desk.live.current.store.name}
+    return {"status": "ready", "store": str(desk_of(request).live.current.facts["name"])}
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def metrics(desk: AtDesk) -> Response:
+async def metrics(request: Request) -> Response:
     """Return counts and times in Prometheus' text format."""
-    return desk.metrics.response()
+    return desk_of(request).metrics.response()

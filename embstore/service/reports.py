@@ -9,9 +9,9 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
 from embstore.encode.onnx_cache import cache_folder
@@ -113,25 +113,22 @@ def reports_of(request: Request) -> Reports:
     return reports
 
 
-Kept = Annotated[Reports, Depends(reports_of)]
-
-
 @router.get("/map", response_class=Response, responses=_JSON)
-async def projected(reports: Kept) -> Response:
+async def projected(request: Request) -> Response:
     """Return where each record lies, column by column in the order of the rows."""
-    return await reports.answer("map")
+    return await reports_of(request).answer("map")
 
 
 @router.get("/compare", response_class=Response, responses=_JSON)
-async def compared(reports: Kept) -> Response:
+async def compared(request: Request) -> Response:
     """Return what ``embstore compare --json`` prints."""
-    return await reports.answer("compare")
+    return await reports_of(request).answer("compare")
 
 
 @router.get("/audit", response_class=Response, responses=_JSON)
-async def audited(reports: Kept) -> Response:
+async def audited(request: Request) -> Response:
     """Return what ``embstore audit --json`` prints, and ``label_probabilities`` by id."""
-    return await reports.answer("audit")
+    return await reports_of(request).answer("audit")
 
 
 def report_file(store: Path, kind: str) -> Path:

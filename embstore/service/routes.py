@@ -6,7 +6,7 @@ import base64
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
@@ -23,19 +23,16 @@ router = APIRouter(prefix="/v1")
 _HEADS = ("knn", "logistic")
 
 
-async def desk_of(request: Request) -> Desk:
+def desk_of(request: Request) -> Desk:
     """Return the desk of the app that answers."""
-    # Were this no coroutine function, each request would be sent to a thread for it.
     desk: Desk = request.app.state.desk
     return desk
 
 
-AtDesk = Annotated[Desk, Depends(desk_of)]
-
-
 @router.post("/search", response_model=schemas.SearchAnswer)
-async def search(body: schemas.SearchRequest, desk: AtDesk) -> dict[str, Any]:
+async def search(body: schemas.SearchRequest, request: Request) -> Response:
     """Return the records most similar to a text, an embedding or a stored record."""
+    desk = desk_of(request)
     check_k(body.k, desk.options)
     with desk.live.lease() as opened:
         if isinstance(body, schemas.IdSearch):
@@ -55,17 +52,19 @@ async def search(body: schemas.SearchRequest, desk: AtDesk) -> dict[str, Any]:
 
 @router.get("/records/{record_id:path}/neighbors", response_model=schemas.SearchAnswer)
 async def record_neighbors(
-    record_id: str, query: Annotated[schemas.NeighborQuery, Query()], desk: AtDesk
-) -> dict[str, Any]:
+    record_id: str, query: Annotated[schemas.NeighborQuery, Query()], request: Request
+) -> Response:
     """Return the records most similar to a stored one, itself left out."""
+    desk = desk_of(request)
     check_k(query.k, desk.options)
     with desk.live.lease() as opened:
         return await _near_record(desk, opened, record_id, query)
 
 
 @router.get("/records/{record_id:path}", response_model=schemas.RecordAnswer)
-async def record(record_id: str, desk: AtDesk) -> dict[str, Any]:
+async def record(record_id: str, request: Request) -> dict[str, Any]:
     """Return a stored record."""
+    desk = desk_of(request)
     with desk.live.lease() as opened:
         store = opened.store
 
@@ -83,8 +82,9 @@ async def record(record_id: str, desk: AtDesk) -> dict[str, Any]:
 
 
 @router.post("/classify", response_model=schemas.ClassifyAnswer)
-async def classify(body: schemas.ClassifyRequest, desk: AtDesk) -> dict[str, Any]:
+async def classify(body: schemas.ClassifyRequest, request: Request) -> dict[str, Any]:
     """Return what a head says of texts: label, probabilities, whether it abstains, and its evidence."""
+    desk = desk_of(request)
     check_texts(body.texts, desk.options)
     check_k(body.evidence, desk.options, "evidence")
     with desk.live.lease() as opened:
@@ -105,8 +105,9 @@ async def classify(body: schemas.ClassifyRequest, desk: AtDesk) -> dict[str, Any
 
 
 @router.post("/embeddings", response_model=schemas.EmbeddingsAnswer)
-async def embeddings(body: schemas.EmbeddingsRequest, desk: AtDesk) -> Response:
+async def embeddings(body: schemas.EmbeddingsRequest, request: Request) -> Response:
     """Return the embeddings of texts, in OpenAI's shapes; ``model`` is the store's name or its encoder's."""
+    desk = desk_of(request)
     texts = [body.input] if isinstance(body.input, str) else body.input
     check_texts(texts, desk.options)
     with desk.live.lease() as opened:
@@ -116,27 +117,28 @@ async def embeddings(body: schemas.EmbeddingsRequest, desk: AtDesk) -> Response:
         encoded = await desk.encode(opened, texts)
     tokens = int(encoded.tokens.sum())
     written = enumerate(_written(encoded, body.encoding_format))
-    answer = {
-        "object": "list",
-        "data": [
-            {"object": "embedding", "index": place, "embedding": embedding} for place, embedding in written
-        ],
-        "model": body.model,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    }
-    # Thousands of numbers that came from us need not be checked one by one on their way out.
-    return Response(to_json(answer), media_type="application/json")
+    return _unchecked(
+        {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": place, "embedding": embedding}
+                for place, embedding in written
+            ],
+            "model": body.model,
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }
+    )
 
 
 @router.get("/stores", response_model=schemas.StoresAnswer)
-async def stores(desk: AtDesk) -> dict[str, Any]:
+async def stores(request: Request) -> dict[str, Any]:
     """Return what is served: records, splits, labels, heads, encoder, index."""
-    return {"stores": [desk.live.current.facts]}
+    return {"stores": [desk_of(request).live.current.facts]}
 
 
 async def _near_record(
     desk: Desk, opened: Opened, record_id: str, asked: schemas.Filters | schemas.NeighborQuery
-) -> dict[str, Any]:
+) -> Response:
     store, k = opened.store, asked.k
     found = await desk.ask(
         lambda: store.neighbors_of_record(record_id, k, split=asked.split, label=asked.label)
@@ -146,7 +148,7 @@ async def _near_record(
 
 def _found(
     opened: Opened, asked: schemas.Filters | schemas.NeighborQuery, neighbors: list[Neighbor]
-) -> dict[str, Any]:
+) -> Response:
     # A filtered search is exact; of any other the certificate stands in memory.
     recall = None if asked.split or asked.label else opened.store.recall(asked.k)
     listed = [
@@ -161,11 +163,17 @@ def _found(
         for one in neighbors
     ]
     said = {"exact": recall is None, "recall": 1.0 if recall is None else recall.value}
-    return {**_where(opened), **said, "neighbors": listed}
+    return _unchecked({**_where(opened), **said, "neighbors": listed})
+
+
+def _unchecked(answer: dict[str, Any]) -> Response:
+    """Return an answer as it is: what came from us need not be checked value by value on its way out."""
+    return Response(to_json(answer), media_type="application/json")
 
 
 def _where(opened: Opened) -> dict[str, Any]:
-    return {"store": opened.store.name, "generation": opened.store.snapshot.sequence}
+    # Not the store's own property, which asks the disk.
+    return {"store": opened.facts["name"], "generation": opened.facts["generation"]}
 
 
 def _no_head(opened: Opened, head: str | None) -> NotFound:

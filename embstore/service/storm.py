@@ -21,6 +21,11 @@ class Storm:
     ----------
     queue : int
         Requests that are admitted at a time without one.
+
+    Attributes
+    ----------
+    was_there : bool
+        What `is_there` said last; for other threads, which may not call that.
     """
 
     def __init__(self, queue: int) -> None:
@@ -29,6 +34,7 @@ class Storm:
         self._clients: set[object] = set()
         self._since = time.monotonic()
         self._before = False
+        self.was_there = False
 
     def is_there(self) -> bool:
         """Tell whether there is one now."""
@@ -38,7 +44,8 @@ class Storm:
             self._before = passed < 2 * _SECOND and self._is_crowd()
             self._clients.clear()
             self._since = now
-        return self._share > _SHARE and (self._before or self._is_crowd())
+        self.was_there = self._share > _SHARE and (self._before or self._is_crowd())
+        return self.was_there
 
     def saw(self, client: object, *, refused: bool) -> None:
         """Take note of a request, and of the connection that it came by."""

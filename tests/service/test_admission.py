@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
 import embstore
 from embstore.records import Encoded
@@ -72,6 +73,25 @@ def test_in_a_storm_a_quarter_of_the_queue_is_used(
             slow.go.set()
             assert [one.result(10).status_code for one in waiting] == [200] * n
             raging = False
+
+
+@pytest.mark.parametrize("raging", [False, True])
+def test_in_a_storm_texts_are_encoded_by_one_thread(
+    store: Path, monkeypatch: pytest.MonkeyPatch, raging: bool
+) -> None:
+    counts = []
+
+    class Counting(StubEncoder):
+        def encode(self, texts: Sequence[str]) -> Encoded:
+            counts.append(torch.get_num_threads())
+            return super().encode(texts)
+
+    monkeypatch.setattr(embstore.Store, "load_encoder", staticmethod(lambda *_: Counting()))
+    monkeypatch.setattr(Storm, "is_there", lambda storm: bool(setattr(storm, "was_there", raging)))
+    with client_of(store) as client:
+        for _ in range(2):
+            assert client.post("/v1/search", json={"text": "a text"}).status_code == 200
+    assert counts[-2:] == [1 if raging else counts[0]] * 2
 
 
 def test_who_has_no_key_takes_no_place_in_the_queue(store: Path, slow: type[SlowEncoder], keyed: str) -> None:
