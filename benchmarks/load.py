@@ -146,5 +146,7 @@ def written(scene: Scene, host: str, body: str) -> bytes:
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(play(Scene(**json.loads(sys.stdin.read()))))))
-    sys.exit(0)
+    found = uvloop.run(play(Scene(**json.loads(sys.stdin.read()))))
+    # Not by print: where Python is told to buffer nothing, that loses what a full pipe does not take at once.
+    with open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False) as answer:
+        json.dump(found, answer)
