@@ -26,7 +26,7 @@ class AdmissionMiddleware:
     app : ASGIApp
         What answers.
     storm : Storm
-        Is told of every request.
+        Is asked and told of every request that takes work.
     queue : int
         Requests that are admitted and not yet answered, at most.
     deadline : float

@@ -88,20 +88,26 @@ class Batcher(Generic[Item, Answer]):
             if not batch:
                 continue
             begun = time.perf_counter()
-            await asyncio.wait([loop.run_in_executor(self._executor, self._work_on, batch, loop)])
+            done: asyncio.Future[None] = loop.create_future()
+            self._executor.submit(self._work_on, batch, loop, done)
+            await done
             self._seconds = time.perf_counter() - begun
 
     def _work_on(
-        self, batch: Sequence[tuple[Item, asyncio.Future[Answer]]], loop: asyncio.AbstractEventLoop
+        self,
+        batch: Sequence[tuple[Item, asyncio.Future[Answer]]],
+        loop: asyncio.AbstractEventLoop,
+        done: asyncio.Future[None],
     ) -> None:
-        """Work on a batch, in the thread, and have its callers told."""
+        """Work on a batch, in the thread, and have the task above and then its callers told."""
         answers: Sequence[Answer | BaseException]
         try:
             answers = self._work([item for item, _ in batch])
         except BaseException as error:  # noqa: BLE001 - whatever went wrong, the callers wait for it
             answers = [error] * len(batch)
-        # Not by way of the task above: in a storm each turn of the loop takes milliseconds.
-        loop.call_soon_threadsafe(_settle, [future for _, future in batch], answers)
+        # All in one turn of the loop, which in a storm takes milliseconds: the next batch is begun before the
+        # callers make their answers of this one.
+        loop.call_soon_threadsafe(_settle, done, [future for _, future in batch], answers)
 
     async def _gather(self) -> None:
         """Wait for an item, and then a moment for as many as came lately."""
@@ -131,7 +137,13 @@ class Batcher(Generic[Item, Answer]):
         return batch
 
 
-def _settle(futures: Sequence[asyncio.Future[Answer]], answers: Sequence[Answer | BaseException]) -> None:
+def _settle(
+    done: asyncio.Future[None],
+    futures: Sequence[asyncio.Future[Answer]],
+    answers: Sequence[Answer | BaseException],
+) -> None:
+    if not done.done():
+        done.set_result(None)
     for future, answer in zip(futures, answers, strict=True):
         if future.done():
             continue

@@ -47,8 +47,9 @@ class Desk:
     Attributes
     ----------
     storm : Storm
-        In one, texts are encoded by a single thread. The cores are busy with refusals then, and threads that
-        wait for each other at each step of a layer wait for these: a text took twice as long.
+        In one, torch encodes and faiss searches by a single thread. The cores are busy with refusals then;
+        threads that wait for each other at each step wait for these, and a text took twice as long. ONNX
+        Runtime has threads of its own, which are left as they are.
     """
 
     def __init__(self, options: ServeOptions, live: LiveStore, metrics: Metrics) -> None:
@@ -115,7 +116,7 @@ class Desk:
             return answer_all(questions)
 
     def _answer_texts(self, batch: Sequence[Texts]) -> list[Any]:
-        with self._pools.limit(limits=1) if self.storm.was_there else nullcontext():
+        with self._pools.limit(limits=1, user_api="openmp") if self.storm.was_there else nullcontext():
             return self._answer_encoded(batch)
 
     def _answer_encoded(self, batch: Sequence[Texts]) -> list[Any]:

@@ -168,7 +168,7 @@ def _found(
 
 def _unchecked(answer: dict[str, Any]) -> Response:
     """Return an answer as it is: what came from us need not be checked value by value on its way out."""
-    return Response(to_json(answer), media_type="application/json")
+    return Response(to_json(answer, inf_nan_mode="null"), media_type="application/json")
 
 
 def _where(opened: Opened) -> dict[str, Any]:

@@ -28,7 +28,9 @@ def refuse(storm: Storm, n_requests: int, n_clients: int) -> bool:
     """Let so many of these clients be refused in turn; tell whether it is a storm."""
     for request in range(n_requests):
         storm.saw(("127.0.0.1", request % n_clients), refused=True)
-    return storm.is_there()
+    there = storm.is_there()
+    assert storm.was_there is there
+    return there
 
 
 def test_many_connections_that_are_refused_are_a_storm(clock: Clock) -> None:

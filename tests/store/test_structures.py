@@ -191,7 +191,7 @@ def test_faiss_multiplies_by_the_instructions_that_the_processor_has() -> None:
         import embstore.store.structures
         from numpy._core._multiarray_umath import __cpu_features__ as features
         from threadpoolctl import threadpool_info
-        cores = [one["architecture"] for one in threadpool_info() if "faiss" in one["filepath"]
+        cores = [one["architecture"] for one in threadpool_info() if "faiss_cpu.libs" in one["filepath"]
                  and one["internal_api"] == "openblas"]
         print(json.dumps([features.get("AVX2", False), cores, os.environ.get("OPENBLAS_CORETYPE")]))
     """
@@ -202,4 +202,4 @@ def test_faiss_multiplies_by_the_instructions_that_the_processor_has() -> None:
     has_avx2, cores, left = json.loads(done.stdout)
     assert left is None
     if has_avx2 and cores:
-        assert cores[0] in ("Haswell", "Zen", "SkylakeX")
+        assert cores[0] in ("Haswell", "SkylakeX")

@@ -1,8 +1,8 @@
 """The structures that an index can have; together the one door to faiss.
 
-faiss's wheel brings an OpenBLAS of 2021. On a processor that this does not know, which is any newer one of
-Intel's, it multiplies by the instructions of 2004: that takes 2.5 times as long. It reads once, when it is
-loaded, by which of those that it knows it is to go.
+faiss's wheel brings an OpenBLAS of 2021. A newer processor of Intel's it takes for one of 2004, and
+multiplies 2.5 times as slowly as it can. When it is loaded, and never again, a variable of the environment
+tells it what to take the processor for: it is set to what numpy finds, where faiss is first imported here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CORES = {"AVX512_SKX": "SkylakeX", "AVX2": "Haswell"}
 
 
 def _load_faiss() -> None:
-    """Import faiss with the variable set, unless it is the user's; a child process does not inherit it."""
+    """Import faiss with the variable set, unless the user did; processes that start later do not see it."""
     core = next((core for feature, core in _CORES.items() if __cpu_features__.get(feature)), None)
     if core is None or _VARIABLE in os.environ:
         return
@@ -26,7 +26,7 @@ def _load_faiss() -> None:
     try:
         importlib.import_module("faiss")
     finally:
-        del os.environ[_VARIABLE]
+        os.environ.pop(_VARIABLE, None)
 
 
 _load_faiss()
