@@ -17,11 +17,12 @@ export const fly = (map, to) => {
   const step = (now) => {
     if (current !== step) return;
     const part = calm.matches ? 1 : eased(Math.min(1, Math.max(0, (now - begun) / LASTS)));
-    Object.assign(map.view, {
+    // At its end it is there exactly, whatever the sums on the way are rounded to.
+    Object.assign(map.view, part < 1 ? {
       x: between(x, to.x, part),
       y: between(y, to.y, part),
       scale: Math.exp(between(Math.log(scale), Math.log(to.scale), part)),
-    });
+    } : to);
     map.redraw();
     if (part < 1) requestAnimationFrame(step);
   };
