@@ -24,7 +24,7 @@ _TOLD = 10
 
 
 class NotReady(EmbstoreError):
-    """What was asked for is being made, or the store is gone; it may be there later.
+    """The store is gone, or a report cannot be made; what was asked for may be there later.
 
     Parameters
     ----------

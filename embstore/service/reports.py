@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from embstore.encode.onnx_cache import cache_folder
 from embstore.service.live import LiveStore
 from embstore.service.problems import NotReady, Problem
+from embstore.service.schemas import MakingAnswer
 from embstore.store import Store
 
 router = APIRouter(prefix="/v1")
@@ -25,8 +26,11 @@ _VERSION = 1
 # The lowest priority: requests go first.
 _NICE = 19
 _JSON: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"schema": {"type": "object"}}}}
+    200: {"content": {"application/json": {"schema": {"type": "object"}}}},
+    202: {"model": MakingAnswer, "description": "Being made: ask again after the seconds of Retry-After"},
 }
+# Seconds until it is worth asking again for what is being made.
+_AGAIN = 5
 _COMMANDS = {"map": "umap", "compare": "compare", "audit": "audit"}
 _NAMES = {"map": "map", "compare": "comparison", "audit": "audit"}
 
@@ -48,12 +52,17 @@ class Reports:
         self._turn = asyncio.Semaphore(1)
 
     async def answer(self, kind: str) -> Response:
-        """Return a report; raises `NotReady` while it is being made.
+        """Return a report, or 202 while it is being made.
 
         Parameters
         ----------
         kind : {'map', 'compare', 'audit'}
             Which one.
+
+        Raises
+        ------
+        NotReady
+            It cannot be made.
         """
         opened = self._live.current
         file = _file(opened.store.manifest.uuid, opened.content, kind)
@@ -71,11 +80,12 @@ class Reports:
             )
         if file not in self._making:
             self._making[file] = asyncio.create_task(self._make(kind, opened.store.path, file))
-        raise NotReady(
-            f"The {_NAMES[kind]} of {opened.store.name} is being made.",
+        # Not an error: a browser would write each into its console.
+        told = MakingAnswer(
+            what=f"The {_NAMES[kind]} of {opened.store.name} is being made.",
             why="It is made once for each state of the store, in the background.",
-            fix="ask again after the seconds of Retry-After",
         )
+        return JSONResponse(told.model_dump(), 202, headers={"Retry-After": str(_AGAIN)})
 
     async def stop(self) -> None:
         """End what is being made."""

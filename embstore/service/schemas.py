@@ -251,6 +251,13 @@ class StoresAnswer(BaseModel):
     stores: list[StoreFacts]
 
 
+class MakingAnswer(BaseModel):
+    """A report is being made; it is worth asking again after the seconds of ``Retry-After``."""
+
+    what: str
+    why: str
+
+
 class ProblemAnswer(BaseModel):
     """An RFC 9457 problem document; ``type`` is stable."""
 

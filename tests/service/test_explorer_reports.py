@@ -146,11 +146,10 @@ def test_every_control_has_a_name(explorer: Explorer) -> None:
 
 def test_a_report_that_is_being_made_is_told_and_asked_for_again(explorer: Explorer) -> None:
     asked: list[str] = []
+    console: list[str] = []
     told = {
-        "status": 503,
         "what": "The map of mine is being made.",
         "why": "It is made once for each state of the store, in the background.",
-        "fix": "ask again after the seconds of Retry-After",
     }
 
     def answer(route: Any) -> None:
@@ -158,8 +157,9 @@ def test_a_report_that_is_being_made_is_told_and_asked_for_again(explorer: Explo
         if len(asked) > 2:
             route.continue_()
         else:
-            route.fulfill(status=503, headers={"Retry-After": "1"}, body=json.dumps(told))
+            route.fulfill(status=202, headers={"Retry-After": "1"}, body=json.dumps(told))
 
+    explorer.page.on("console", lambda message: console.append(message.text))
     explorer.page.route("**/v1/map", answer)
     explorer.page.goto(explorer.address)
     notice = explorer.page.locator("#map-notice", has_text="The map of mine is being made.")
@@ -167,6 +167,7 @@ def test_a_report_that_is_being_made_is_told_and_asked_for_again(explorer: Explo
     explorer.page.wait_for_selector("#map[data-ready]")
     assert len(asked) == 3
     assert explorer.page.locator("#map-notice").inner_text() == ""
+    assert not [text for text in console if "Failed to load" in text]
 
 
 def test_a_report_that_cannot_be_made_says_how_to_learn_why(explorer: Explorer) -> None:

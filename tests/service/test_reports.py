@@ -28,8 +28,9 @@ def tiny_store(tmp_path: Path, tiny_bert: Path) -> Path:
 def test_a_report_is_made_in_the_background_and_then_kept(tiny_store: Path) -> None:
     with client_of(tiny_store) as client:
         first = client.get("/v1/audit")
-        assert first.status_code == 503
+        assert first.status_code == 202
         assert first.headers["retry-after"] == "5"
+        assert first.json()["what"] == "The audit of tiny is being made."
         answer = until(lambda: (found := client.get("/v1/audit")).status_code == 200 and found)
         assert answer.json()["records"] == 60
         etag = answer.headers["etag"]
@@ -93,7 +94,7 @@ def test_a_report_that_is_being_made_ends_with_the_service(
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     with client_of(tiny_store) as client:
-        assert client.get("/v1/map").status_code == 503
+        assert client.get("/v1/map").status_code == 202
         until(lambda: marker.exists() and marker.read_text().strip())
     pid = int(marker.read_text())
     with pytest.raises(ProcessLookupError):

@@ -79,7 +79,8 @@ export const ask = async (path, body = null, signal = undefined) => {
     const used = key;
     const response = await send(path, body, signal);
     const wait = Number(response.headers.get("Retry-After")) || 0;
-    if (response.ok) {
+    // Accepted: what was asked for is being made.
+    if (response.ok && response.status !== 202) {
       const answer = await response.json();
       noticed(answer);
       return answer;
