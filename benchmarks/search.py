@@ -20,6 +20,11 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+# First, as it tells faiss's OpenBLAS which processor it runs on: here to the good of both sides.
+from embstore.store import Store
+from embstore.store.index_options import IndexOptions
+
+# isort: split
 import faiss
 import hnswlib
 import numpy as np
@@ -27,8 +32,6 @@ from usearch.index import Index
 
 from clustered import DIM, SEED, Clustered, made, nearest
 from common import RATIOS, interleaved, note, spread, table, times_as_fast
-from embstore.store import Store
-from embstore.store.index_options import IndexOptions
 
 # Queries one by one and at once, and their seed; rows have others.
 N_QUERIES, N_BATCH, QUERIES = 1000, 2000, 10**9
