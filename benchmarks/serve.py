@@ -222,14 +222,16 @@ def building(scenes: Scenes, address: str, texts: list[str], home: Path, seconds
             more = [[f"one more text {i}", "joy"] for i in range(1000)]
             csv.writer(file).writerows([["text", "label"], *more])
         searching = beside.submit(play, address, texts, 8, seconds)
-        # A ninth client fits into the queue beside the eight.
-        found = {nearest(address, more[7][0])}
+        # A ninth client fits into the queue beside the eight. It asks by an embedding: a text's is rounded
+        # one way or another by what is encoded beside it, and then near ties change places.
+        asked = {"embedding": embstore.load_encoder(device="cpu").encode([more[7][0]]).embeddings[0].tolist()}
+        found = {nearest(address, asked)}
         adding = threading.Thread(
             target=embstore.build_store, args=(path, "emotion"), kwargs={"home": home, "add": True}
         )
         adding.start()
         while not searching.done():
-            found.add(nearest(address, more[7][0]))
+            found.add(nearest(address, asked))
             time.sleep(0.1)
         adding.join()
         scenes.add(f"8 clients, {seconds:.0f} s, while a build adds 1,000 records", *searching.result())
@@ -239,9 +241,9 @@ def building(scenes: Scenes, address: str, texts: list[str], home: Path, seconds
     scenes.rows[-1][0] += f": generations {', '.join(map(str, generations))}, each with answers of its own"
 
 
-def nearest(address: str, text: str) -> tuple[int, tuple[str, ...]]:
+def nearest(address: str, asked: dict[str, list[float]]) -> tuple[int, tuple[str, ...]]:
     """Return which generation answered, and the records that it named."""
-    body = json.dumps({"text": text}).encode()
+    body = json.dumps(asked).encode()
     request = urllib.request.Request(f"{address}/v1/search", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=20) as answer:
         found = json.load(answer)
