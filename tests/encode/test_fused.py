@@ -91,13 +91,14 @@ def test_bfloat16_stays_within_a_cosine_of_0_999(tiny_bert: Path) -> None:
 @pytest.mark.parametrize("spread", [1.0, 40.0], ids=["usual scores", "scores beyond exp"])
 @pytest.mark.parametrize("n_queries", [1, 5], ids=["first token", "all tokens"])
 @pytest.mark.parametrize("n_tokens", [5, 40], ids=["short", "long"])
+@pytest.mark.parametrize("n", [1, 3], ids=["alone", "several"])
 def test_attention_is_the_softmax_of_the_scores_times_the_values(
-    n_tokens: int, n_queries: int, spread: float
+    n: int, n_tokens: int, n_queries: int, spread: float
 ) -> None:
     torch.manual_seed(0)
-    mix = torch.randn(3, n_tokens, 3, 2, 8)
+    mix = torch.randn(n, n_tokens, 3, 2, 8)
     mix[:, :, 0] *= spread
-    found = torch.empty(3, n_queries, 2, 8)
+    found = torch.empty(n, n_queries, 2, 8)
     attend(mix, found)
     np.testing.assert_allclose(found, attended(mix, n_queries), rtol=0, atol=1e-4)
 
@@ -109,6 +110,16 @@ def test_attention_of_few_and_of_many_texts_in_bfloat16_is_the_same_softmax(n: i
     found = torch.empty(n, 5, 2, 8, dtype=torch.bfloat16)
     attend(mix, found)
     np.testing.assert_allclose(found.double(), attended(mix, 5), rtol=0, atol=0.06)
+
+
+def test_attention_in_bfloat16_rounds_a_text_alone_as_it_does_among_others() -> None:
+    torch.manual_seed(0)
+    mix = torch.randn(8, 22, 3, 4, 32).bfloat16()
+    together, alone = (torch.empty(8, 22, 4, 32, dtype=torch.bfloat16) for _ in range(2))
+    attend(mix, together)
+    for place in range(8):
+        attend(mix[place : place + 1], alone[place : place + 1])
+    assert (together == alone).double().mean() > 0.999
 
 
 def attended(mix: torch.Tensor, n_queries: int) -> torch.Tensor:
