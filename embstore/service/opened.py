@@ -95,7 +95,7 @@ def open_generation(path: Path, encoder: TextEncoder) -> Opened:
     try:
         classifiers, problems = _classifiers(store)
         content = store.reader.content_key()
-        facts = _facts(store, classifiers, problems)
+        facts = {**_facts(store, classifiers, problems), "content": content}
         return Opened(store, classifiers, problems, facts, content)
     except EmbstoreError:
         store.close()

@@ -229,7 +229,7 @@ class IndexFacts(BaseModel):
 
 
 class StoreFacts(BaseModel):
-    """A store that is served."""
+    """A store that is served; ``content`` is another where records or labels are."""
 
     name: str
     dataset: str
@@ -243,6 +243,7 @@ class StoreFacts(BaseModel):
     encoder: EncoderFacts
     index: IndexFacts
     generation: int
+    content: str
 
 
 class StoresAnswer(BaseModel):

@@ -185,8 +185,9 @@ def test_a_report_that_cannot_be_made_says_how_to_learn_why(explorer: Explorer) 
     assert explorer.page.locator("#panel-compare .paste").inner_text() == told["fix"]
 
 
-def test_an_answer_of_another_generation_reads_store_and_map_anew(explorer: Explorer) -> None:
-    page = explorer.open().page
+def changed(explorer: Explorer, **facts: Any) -> list[str]:
+    """Let the next answer be of a newer generation, whose store has such facts; return what is asked."""
+    page = explorer.page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
 
@@ -195,17 +196,65 @@ def test_an_answer_of_another_generation_reads_store_and_map_anew(explorer: Expl
         found = response.json()
         route.fulfill(response=response, json={**found, "generation": found["generation"] + 1})
 
+    def tell(route: Any) -> None:
+        response = route.fetch()
+        store = response.json()["stores"][0]
+        newer = {**store, "generation": store["generation"] + 1, **facts}
+        route.fulfill(response=response, json={"stores": [newer]})
+
     page.route("**/v1/search", answer)
-    page.fill("#text", "i feel happy")
-    page.press("#text", "Enter")
-    # The text is asked for again, with what is new.
+    page.route("**/v1/stores", tell)
+    return asked
+
+
+def until_asked(explorer: Explorer, asked: list[str], path: str, n: int) -> None:
+    """Wait until something was asked n times, and what was found is there."""
     deadline = time.monotonic() + 60
-    while asked.count("search") < 2 and time.monotonic() < deadline:
-        page.wait_for_timeout(30)
-    page.unroute_all(behavior="wait")
+    while asked.count(path) < n and time.monotonic() < deadline:
+        explorer.page.wait_for_timeout(30)
+    explorer.page.unroute_all(behavior="wait")
     explorer.until("document.querySelectorAll('#near .neighbor').length === 10")
+
+
+def test_an_answer_of_other_records_reads_the_map_anew(explorer: Explorer) -> None:
+    explorer.open()
+    asked = changed(explorer, content="other")
+    explorer.page.fill("#text", "i feel happy")
+    explorer.page.press("#text", "Enter")
+    # The text is asked for again, with what is new.
+    until_asked(explorer, asked, "search", 2)
     assert [asked.count(one) for one in ("stores", "map", "search")] == [1, 1, 2]
     assert explorer.of_map("map.shownCount") == len(records())
+
+
+def test_an_answer_of_the_same_records_leaves_the_map_as_it_is(explorer: Explorer) -> None:
+    explorer.open()
+    asked = changed(explorer)
+    explorer.type("i feel happy")
+    until_asked(explorer, asked, "stores", 1)
+    assert [asked.count(one) for one in ("stores", "map", "search")] == [1, 0, 1]
+
+
+def test_a_head_that_was_fitted_meanwhile_answers(explorer: Explorer) -> None:
+    explorer.page.route(
+        "**/v1/stores",
+        lambda route: route.fulfill(
+            response=(response := route.fetch()),
+            json={"stores": [{**response.json()["stores"][0], "heads": []}]},
+        ),
+    )
+    page = explorer.open().page
+    asked = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.fill("#text", "i feel happy")
+    page.press("#text", "Enter")
+    page.wait_for_selector(".head[data-head=logistic] .paste")
+    # It would be an error in the console.
+    assert "classify" not in asked
+    page.unroute_all(behavior="wait")
+    changed(explorer)
+    page.press("#text", "Enter")
+    page.wait_for_selector(".head[data-head=logistic] .bars li")
 
 
 def test_a_head_that_abstains_or_saw_not_all_says_so(explorer: Explorer) -> None:

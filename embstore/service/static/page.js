@@ -1,6 +1,6 @@
 // The page as a whole: reads the store and its map, and lets its parts know of each other.
 
-import { forgetReports, onChange, report } from "./api.js";
+import { ask, forgetReports, onChange, report } from "./api.js";
 import { Suspects } from "./audit.js";
 import { Coloring, plainLook, TITLES } from "./colors.js";
 import { showCompare } from "./compare.js";
@@ -66,6 +66,7 @@ const showStore = (store) => {
   options(element("filter-label"), store.labels);
   options(element("filter-split"), store.splits);
   suspects.store = store.name;
+  query.store = store;
 };
 
 const showMap = (columns) => {
@@ -79,19 +80,19 @@ const showMap = (columns) => {
 
 let loads = 0;
 
-const load = async () => {
+const load = async (newer = null) => {
   loads += 1;
   const mine = loads;
   const wait = (problem) => mine === loads && tell(notice(problem));
   tell(loading("Asking for the map…"));
   try {
-    const { stores } = await report("stores", wait);
-    if (mine === loads) showStore(stores[0]);
+    const store = newer ?? (await report("stores", wait)).stores[0];
+    if (mine === loads) showStore(store);
     const columns = await report("map", wait);
     // Of a state that a newer one has replaced meanwhile.
     if (mine === loads) showMap(columns);
   } catch (problem) {
-    if (mine === loads) tell(notice(problem), make("button", { type: "button", on: { click: load } }, "Ask again"));
+    if (mine === loads) tell(notice(problem), make("button", { type: "button", on: { click: () => load() } }, "Ask again"));
   }
 };
 
@@ -116,10 +117,18 @@ onDarkness(() => map.paint());
 onShow("compare", () => showCompare());
 onShow("audit", () => suspects.show());
 onShow("map", () => map.resize());
-// A build has finished: everything is asked for anew.
-onChange(() => {
+// A build has finished: everything is asked for anew. Where records and labels are the same, a head was fitted
+// or a report kept: map and reports stay as they are.
+onChange(async () => {
+  const before = query.store;
+  const store = await ask("v1/stores").then(({ stores }) => stores[0], () => null);
+  if (before && store?.content === before.content) {
+    showStore(store);
+    if (JSON.stringify(store.heads) !== JSON.stringify(before.heads)) query.again();
+    return;
+  }
   forgetReports();
-  load();
+  load(store);
   for (const name of ["compare", "audit"]) element(`panel-${name}`).replaceChildren();
   showTab(currentTab());
 });

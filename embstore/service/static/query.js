@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { element, make, say } from "./elements.js";
-import { fillHead, headCard, lackHead } from "./heads.js";
+import { fillHead, headCard, lackHead, missingHead } from "./heads.js";
 import { exactness, neighborList } from "./neighbors.js";
 import { notice } from "./notices.js";
 import { bringFirst } from "./panel.js";
@@ -26,9 +26,9 @@ export const placeOf = (neighbors, columns, places) => {
 };
 
 export class Query {
-  // `shown` has look(label) and open(id).
+  // `shown` has look(label) and open(id); `store` is what is known of it, once it is.
   constructor(map, shown) {
-    Object.assign(this, { map, shown, text: "", neighbors: [], asking: null });
+    Object.assign(this, { map, shown, store: null, text: "", neighbors: [], asking: null });
     element("ask").addEventListener("submit", (event) => {
       event.preventDefault();
       this.run(element("text").value);
@@ -97,6 +97,11 @@ export class Query {
   }
 
   async classify(head, card, signal) {
+    const missing = missingHead(this.store, head);
+    if (missing) {
+      lackHead(card, missing);
+      return;
+    }
     try {
       fillHead(card, await ask("v1/classify", { texts: [this.text], head, evidence: EVIDENCE }, signal), this.shown);
     } catch (problem) {
