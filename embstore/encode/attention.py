@@ -31,8 +31,10 @@ def attend(mix: torch.Tensor, out: torch.Tensor) -> None:
     n, n_tokens, _, n_heads, width = mix.shape
     n_queries = out.shape[1]
     query, key, value = mix[:, :n_queries, 0], mix[:, :, 1], mix[:, :, 2]
-    dtype = torch.float32 if n * n_queries * n_tokens <= _FEW_SCORES else mix.dtype
-    if n <= _FEW_TEXTS or n_tokens > _SHORT.get(mix.dtype, 0):
+    is_long = n_tokens > _SHORT.get(mix.dtype, 0)
+    is_small = n * n_queries * n_tokens <= _FEW_SCORES and not is_long
+    dtype = torch.float32 if is_small else mix.dtype
+    if is_long or n <= _FEW_TEXTS:
         query, key, value = (one.to(dtype).transpose(1, 2) for one in (query, key, value))
         mixed = functional.scaled_dot_product_attention(query, key, value, scale=1.0)
     else:

@@ -95,7 +95,9 @@ def open_generation(path: Path, encoder: TextEncoder) -> Opened:
     try:
         classifiers, problems = _classifiers(store)
         content = store.reader.content_key()
-        facts = {**_facts(store, classifiers, problems), "content": content}
+        # Another store of the same records, under the same name, has another encoder.
+        told = {"content": f"{store.manifest.uuid}-{content}"}
+        facts = {**_facts(store, classifiers, problems), **told}
         return Opened(store, classifiers, problems, facts, content)
     except EmbstoreError:
         store.close()

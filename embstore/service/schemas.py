@@ -229,7 +229,7 @@ class IndexFacts(BaseModel):
 
 
 class StoreFacts(BaseModel):
-    """A store that is served; ``content`` is another where records or labels are."""
+    """A store that is served; ``content`` is another where records, labels or encoder are."""
 
     name: str
     dataset: str

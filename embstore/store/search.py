@@ -17,9 +17,9 @@ from embstore.store.segments import Segment
 from embstore.store.shards import Shards
 from embstore.store.structures.exact import exact_pairs, n_threads, threads
 
-# So many queries at once are compared with the shards, by all threads; one is answered by the index: a second
-# thread gains it little.
-_BATCH = 2
+# So many queries at once are compared with the shards as one matrix product, by all threads; fewer are
+# answered by the index, one after another: a second thread gains little for one query.
+_BATCH = 6
 # Queries that are worth a thread of their own: with fewer, laying out the rows for each thread costs more
 # than waiting for each other does.
 _SLICE = 600

@@ -92,7 +92,7 @@ const load = async (newer = null) => {
     // Of a state that a newer one has replaced meanwhile.
     if (mine === loads) showMap(columns);
   } catch (problem) {
-    if (mine === loads) tell(notice(problem), make("button", { type: "button", on: { click: () => load() } }, "Ask again"));
+    if (mine === loads) tell(notice(problem), make("button", { type: "button", on: { click: again } }, "Ask again"));
   }
 };
 
@@ -117,11 +117,19 @@ onDarkness(() => map.paint());
 onShow("compare", () => showCompare());
 onShow("audit", () => suspects.show());
 onShow("map", () => map.resize());
+
+const again = () => {
+  forgetReports();
+  load();
+};
+
 // A build has finished: everything is asked for anew. Where records and labels are the same, a head was fitted
 // or a report kept: map and reports stay as they are.
 onChange(async () => {
-  const before = query.store;
   const store = await ask("v1/stores").then(({ stores }) => stores[0], () => null);
+  const before = query.store;
+  // Of two answers on their way the older one may come last.
+  if (store?.generation < before?.generation) return;
   if (before && store?.content === before.content) {
     showStore(store);
     if (JSON.stringify(store.heads) !== JSON.stringify(before.heads)) query.again();
