@@ -8,9 +8,6 @@ from torch.nn import functional
 # Up to this length a batched product, exp and another product are faster than the fused kernel, which was
 # made for long texts: on two Zen 4 cores and 22 tokens, three times in bfloat16 and 1.4 times in float32.
 _SHORT = {torch.bfloat16: 512, torch.float32: 32}
-# For so few texts that kernel's single step is faster than nine, of which each takes a while to begin: one of
-# 22 tokens took 59 us beside 89. In the same dtype as more texts, whose embeddings it is compared with.
-_FEW_TEXTS = 2
 # oneDNN compiles a bfloat16 product anew for each number and length of texts, a fifteenth of all time where
 # texts are short. Up to so many scores of a head float32 is used, for which nothing is compiled.
 _FEW_SCORES = 64 * 4096
@@ -31,13 +28,12 @@ def attend(mix: torch.Tensor, out: torch.Tensor) -> None:
     n, n_tokens, _, n_heads, width = mix.shape
     n_queries = out.shape[1]
     query, key, value = mix[:, :n_queries, 0], mix[:, :, 1], mix[:, :, 2]
-    is_long = n_tokens > _SHORT.get(mix.dtype, 0)
-    is_small = n * n_queries * n_tokens <= _FEW_SCORES and not is_long
-    dtype = torch.float32 if is_small else mix.dtype
-    if is_long or n <= _FEW_TEXTS:
-        query, key, value = (one.to(dtype).transpose(1, 2) for one in (query, key, value))
-        mixed = functional.scaled_dot_product_attention(query, key, value, scale=1.0)
+    if n_tokens > _SHORT.get(mix.dtype, 0):
+        mixed = functional.scaled_dot_product_attention(
+            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), scale=1.0
+        )
     else:
+        dtype = torch.float32 if n * n_queries * n_tokens <= _FEW_SCORES else mix.dtype
         mixed = _mix(*(_heads(one, dtype) for one in (query, key, value)))
         mixed = mixed.view(n, n_heads, n_queries, width)
     out.copy_(mixed.transpose(1, 2))
