@@ -95,9 +95,7 @@ def open_generation(path: Path, encoder: TextEncoder) -> Opened:
     try:
         classifiers, problems = _classifiers(store)
         content = store.reader.content_key()
-        # Another store of the same records, under the same name, has another encoder.
-        told = {"content": f"{store.manifest.uuid}-{content}"}
-        facts = {**_facts(store, classifiers, problems), **told}
+        facts = _facts(store, classifiers, problems, content)
         return Opened(store, classifiers, problems, facts, content)
     except EmbstoreError:
         store.close()
@@ -114,7 +112,9 @@ def _classifiers(store: Store) -> tuple[dict[str, Classifier], dict[str, str]]:
     return classifiers, problems
 
 
-def _facts(store: Store, classifiers: dict[str, Classifier], problems: dict[str, str]) -> dict[str, Any]:
+def _facts(
+    store: Store, classifiers: dict[str, Classifier], problems: dict[str, str], content: str
+) -> dict[str, Any]:
     index = store.snapshot.index
     labels = store.reader.counts("label")
     last = store.reader.last_build() or {}
@@ -141,6 +141,8 @@ def _facts(store: Store, classifiers: dict[str, Classifier], problems: dict[str,
             "problem": store.index_problem,
         },
         "generation": store.snapshot.sequence,
+        # A store that was deleted and built again of the same records may have another encoder.
+        "content": f"{store.manifest.uuid}-{content}",
     }
 
 

@@ -1,6 +1,5 @@
 // What a head says of a text: label, probabilities, runner-up, whether it abstains, and its evidence.
 
-import { Problem } from "./api.js";
 import { make } from "./elements.js";
 import { mark } from "./marks.js";
 import { neighborList } from "./neighbors.js";
@@ -50,13 +49,12 @@ export const fillHead = (card, answer, shown) => {
 
 // What the service would say of a head that it lacks, or null; asked, it would be an error in the console.
 export const missingHead = (store, head) => {
-  const names = store?.heads.map((one) => one.name) ?? [head];
-  if (names.includes(head)) return null;
-  return new Problem(404, {
+  if (!store || store.heads.some((one) => one.name === head)) return null;
+  return {
     what: `The store ${store.name} has no head '${head}'.`,
-    why: store.head_problems[head] ?? `It has: ${names.join(", ") || "none"}.`,
+    why: store.head_problems[head] ?? `It has: ${store.heads.map((one) => one.name).join(", ") || "none"}.`,
     fix: `embstore fit -s ${store.name} --head ${head}`,
-  });
+  };
 };
 
 // A head that was never fitted is no error: the line that fits it stands here.
