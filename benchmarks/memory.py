@@ -64,6 +64,10 @@ def limit(size: int) -> Iterator[Limit | None]:
 
 
 def resident(pid: int) -> float:
-    """Return the MB of a process's resident memory."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+    """Return the MB of resident memory of a process and of those that it has started."""
+    folder = Path(f"/proc/{pid}")
+    lines = (folder / "status").read_text(encoding="utf-8").splitlines()
+    own = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+    # By thread: each lists its own.
+    started = [file.read_text(encoding="utf-8").split() for file in folder.glob("task/*/children")]
+    return own + sum(resident(int(one)) for some in started for one in some)

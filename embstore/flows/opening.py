@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import embstore
 from embstore.encode.onnx_background import start_export, tell_problem
 from embstore.encode.onnx_cache import switched_on, was_chosen
-from embstore.encode.onnx_encoder import load_exported
 from embstore.errors import EmbstoreError
 from embstore.records import TextEncoder
 from embstore.store import Store
@@ -16,8 +16,7 @@ from embstore.store import Store
 
 def _query_encoder(config: Mapping[str, Any], fingerprint: str) -> TextEncoder:
     """Return the exported encoder where there is one that agreed with torch, else torch's."""
-    exported = load_exported(fingerprint) if switched_on() else None
-    if exported is not None:
+    if switched_on() and (exported := _exported(fingerprint)) is not None:
         return exported
     # Through the package's lazy names: a store is read without importing torch.
     encoder: TextEncoder = embstore.stored_encoder(config)
@@ -25,6 +24,12 @@ def _query_encoder(config: Mapping[str, Any], fingerprint: str) -> TextEncoder:
         start_export(config, fingerprint)
         tell_problem(fingerprint)
     return encoder
+
+
+def _exported(fingerprint: str) -> TextEncoder | None:
+    # ONNX Runtime is imported here and not above: a service, whose encoder is another process, needs none.
+    found: TextEncoder | None = import_module("embstore.encode.onnx_encoder").load_exported(fingerprint)
+    return found
 
 
 def serving_encoder(config: Mapping[str, Any], fingerprint: str) -> TextEncoder | None:

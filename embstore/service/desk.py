@@ -47,9 +47,9 @@ class Desk:
     Attributes
     ----------
     storm : Storm
-        In one, torch encodes and faiss searches by a single thread. The cores are busy with refusals then;
-        threads that wait for each other at each step wait for these, and a text took twice as long. ONNX
-        Runtime has threads of its own, which are left as they are.
+        In one, torch encodes and faiss searches by a single thread each. The cores are busy with refusals
+        then; threads that wait for each other at each step wait for these, and a text took twice as long.
+        ONNX Runtime has threads of its own, which are left as they are.
     """
 
     def __init__(self, options: ServeOptions, live: LiveStore, metrics: Metrics) -> None:
@@ -63,7 +63,6 @@ class Desk:
         self._asking: Batcher[Question, Any] = Batcher(self._answer, budget=64, name="ask")
         self._store = Lock()
         self._closing: set[asyncio.Task[None]] = set()
-        live.in_encoding_thread = self._encoding.run
         live.close = self._close
 
     async def start(self) -> None:

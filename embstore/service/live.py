@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from embstore.errors import EmbstoreError
-from embstore.records import TextEncoder
 from embstore.service.metrics import Metrics
 from embstore.service.opened import Opened, open_encoder, open_generation
 from embstore.service.problems import NotReady
@@ -20,7 +18,6 @@ from embstore.store.manifest import is_store
 from embstore.store.snapshot import RecordsReader
 
 Result = TypeVar("Result")
-Runs: TypeAlias = Callable[[Callable[[], TextEncoder]], Awaitable[TextEncoder]]
 logger = logging.getLogger(__name__)
 
 # Seconds between looks at the store.
@@ -42,8 +39,6 @@ class LiveStore:
         self.path = path
         #: Closes a generation that nobody waits for any more; whoever asks it in a thread closes it there.
         self.close: Callable[[Opened], object] = lambda opened: opened.store.close()
-        #: Calls something in the thread that encodes.
-        self.in_encoding_thread: Runs = self._in_thread
         self._metrics = metrics
         self._current: Opened | None = None
         self._problem = self._warned = ""
@@ -55,7 +50,7 @@ class LiveStore:
     async def start(self) -> None:
         """Open the store and begin to look for newer generations; raises as `open_generation` does."""
         self._seen = _stamp(self.path)
-        self._current = await self._open()
+        self._current = await self._in_thread(self._open)
         self._task = asyncio.create_task(self._watch())
 
     async def rest(self) -> None:
@@ -130,7 +125,7 @@ class LiveStore:
         if stamp == self._seen:
             return
         if await self._in_thread(self._is_newer):
-            newer = await self._open()
+            newer = await self._in_thread(self._open)
             before, self._current = self._current, newer
             self._metrics.reloads.inc()
             logger.info("Generation %d of %s answers now.", newer.store.snapshot.sequence, newer.store.name)
@@ -149,10 +144,9 @@ class LiveStore:
         # Half of a build is nobody's answer: its records come, and others go, until it is finished.
         return bool(last.get("finished")) and sequence != self._current.store.snapshot.sequence
 
-    async def _open(self) -> Opened:
+    def _open(self) -> Opened:
         loaded = self._current.encoder if self._current else None
-        encoder = await self.in_encoding_thread(partial(open_encoder, self.path, loaded))
-        return await self._in_thread(partial(open_generation, self.path, encoder))
+        return open_generation(self.path, open_encoder(self.path, loaded))
 
     async def _in_thread(self, call: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, call)

@@ -8,8 +8,8 @@ from typing import Any
 
 from embstore.errors import EmbstoreError
 from embstore.flows.classifier import HEAD, Classifier
-from embstore.flows.opening import serving_encoder
 from embstore.records import TextEncoder
+from embstore.service.encoder_process import EncoderProcess
 from embstore.store import Store, read_manifest
 from embstore.store.derived import list_derived
 
@@ -50,10 +50,6 @@ class Opened:
 def open_encoder(path: Path, loaded: TextEncoder | None = None) -> TextEncoder:
     """Return a store's encoder, warm; takes some seconds where torch must be loaded.
 
-    It is to be called by the thread that will encode, and no other is to run torch: two threads that each
-    have others for their arithmetic are more than there are cores, so all of these sleep between steps that
-    take less than waking up does. On two cores a text takes twice as long then.
-
     Parameters
     ----------
     path : Path
@@ -65,15 +61,12 @@ def open_encoder(path: Path, loaded: TextEncoder | None = None) -> TextEncoder:
     ------
     NotFound, StoreDamaged, EncoderMismatch
         See `Store.open`.
+    NotReady
+        See `EncoderProcess`.
     """
-    manifest = read_manifest(path)
-    if loaded is not None and loaded.fingerprint == manifest.fingerprint:
+    if loaded is not None and loaded.fingerprint == read_manifest(path).fingerprint:
         return loaded
-    with Store.open(path, encoder=serving_encoder(manifest.encoder, manifest.fingerprint)) as store:
-        encoder = store.encoder
-    # Memory that is mapped by the first query is mapped by this one instead.
-    encoder.encode(["warm"])
-    return encoder
+    return EncoderProcess(path)
 
 
 def open_generation(path: Path, encoder: TextEncoder) -> Opened:

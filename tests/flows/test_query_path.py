@@ -20,7 +20,8 @@ from embstore.encode.paths import Choice, write_choice
 from embstore.encode.torch_encoder import TorchEncoder
 from embstore.errors import EncoderMismatch, InvalidInput
 from embstore.flows import build, opening
-from embstore.service.opened import open_encoder, open_generation
+from embstore.service.encoder_process import load_for_service
+from embstore.service.opened import open_generation
 from embstore.store import read_manifest
 
 ROWS = [
@@ -186,7 +187,7 @@ def test_a_process_that_answers_many_runs_what_was_chosen_on_this_machine(
     fingerprint = read_manifest(path).fingerprint
     if chosen:
         write_choice(fingerprint, "cpu", Choice(chosen, 1024, "it was told so", ()))
-    opened = open_generation(path, open_encoder(path))
+    opened = open_generation(path, load_for_service(path))
     encoder = opened.encoder
     opened.store.close()
     assert (encoder.forward.name if isinstance(encoder, TorchEncoder) else "exported") == runs
@@ -201,7 +202,7 @@ def test_a_process_that_answers_many_starts_without_the_models_files(store: str,
     fingerprint = read_manifest(path).fingerprint
     write_choice(fingerprint, "cpu", Choice("fused bfloat16", 1024, "it was told so", ()))
     shutil.rmtree(model)
-    opened = open_generation(path, open_encoder(path))
+    opened = open_generation(path, load_for_service(path))
     assert isinstance(opened.encoder, OnnxEncoder)
     opened.store.close()
 

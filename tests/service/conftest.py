@@ -22,8 +22,9 @@ from starlette.testclient import TestClient
 
 import embstore
 from chromium import chromium
-from embstore.service import report
+from embstore.service import opened, report
 from embstore.service.app import create_app
+from embstore.service.encoder_process import load_for_service
 from embstore.service.reports import report_file
 from service.explorer_page import records
 from stub_encoder import StubEncoder
@@ -62,16 +63,29 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a copy of that store under the home; whoever opens it gets the stub encoder."""
+    """Return a copy of that store under the home; whoever opens it gets the stub encoder, in this process."""
     monkeypatch.setattr(embstore.Store, "load_encoder", staticmethod(lambda *_: StubEncoder()))
+    monkeypatch.setattr(opened, "EncoderProcess", load_for_service)
     return Path(shutil.copytree(built, tmp_path / "home" / "mine"))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, tiny_bert: Path, tiny_exports: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a store of a real encoder whose export is there."""
+    path = tmp_path / "tiny.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows()), encoding="utf-8")
+    store = Path(embstore.build_store(path, "tiny", encoder=str(tiny_bert)).store)
+    embstore.fit_head(store, head="knn")
+    monkeypatch.setenv("EMBSTORE_CACHE", str(tiny_exports))
+    monkeypatch.setenv("EMBSTORE_ONNX", "on")
+    return store
 
 
 @pytest.fixture
 def client(store: Path) -> Iterator[TestClient]:
     """Return a client of a service with default options."""
-    with client_of(store) as opened:
-        yield opened
+    with client_of(store) as asking:
+        yield asking
 
 
 def client_of(store: Path, **options: Any) -> TestClient:

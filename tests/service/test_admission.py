@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
 
 import embstore
 from embstore.records import Encoded
 from embstore.service.storm import Storm
+from embstore.store.structures.exact import n_threads
 from service.conftest import KEY, client_of
 from service.test_live import until
 from stub_encoder import StubEncoder
@@ -75,12 +75,12 @@ def test_in_a_storm_a_quarter_of_the_queue_is_used(
             raging = False
 
 
-def test_in_a_storm_texts_are_encoded_by_one_thread(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_storm_the_encoder_is_allowed_one_thread(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = []
 
     class Counting(StubEncoder):
         def encode(self, texts: Sequence[str]) -> Encoded:
-            counts.append(torch.get_num_threads())
+            counts.append(n_threads())
             return super().encode(texts)
 
     course = iter([False, True, False])

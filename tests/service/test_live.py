@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import embstore
-from embstore.records import Encoded
 from service.conftest import build, client_of, rows
-from stub_encoder import StubEncoder
 
 WAIT = 20
 
@@ -47,25 +45,6 @@ def test_a_new_head_answers_without_a_restart(client: TestClient, store: Path) -
     embstore.fit_head(store, head="knn", name="mine")
     until(lambda: generation(client) > before)
     assert client.post("/v1/classify", json={"texts": ["a"], "head": "mine"}).status_code == 200
-
-
-def test_one_thread_loads_the_encoder_and_runs_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = set()
-
-    class Watched(StubEncoder):
-        def encode(self, texts: Sequence[str]) -> Encoded:
-            threads.add(threading.current_thread().name)
-            return super().encode(texts)
-
-    def load(*_: object) -> Watched:
-        threads.add(threading.current_thread().name)
-        return Watched()
-
-    monkeypatch.setattr(embstore.Store, "load_encoder", staticmethod(load))
-    with client_of(store) as client:
-        assert client.post("/v1/search", json={"text": "a"}).status_code == 200
-        assert client.post("/v1/classify", json={"texts": ["a"]}).status_code == 200
-    assert threads == {"encode_0"}
 
 
 def test_no_request_fails_while_generations_follow_each_other(

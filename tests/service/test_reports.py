@@ -92,8 +92,8 @@ def test_a_report_that_is_being_made_ends_with_the_service(
     script = tmp_path / "python"
     script.write_text(f"#!/bin/sh\necho $$ > {marker}\nexec sleep 60\n")
     script.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(script))
     with client_of(tiny_store) as client:
+        monkeypatch.setattr(sys, "executable", str(script))
         assert client.get("/v1/map").status_code == 202
         until(lambda: marker.exists() and marker.read_text().strip())
     pid = int(marker.read_text())
@@ -107,8 +107,8 @@ def test_a_report_that_ends_without_a_word_is_told_and_not_begun_again(
     script = tmp_path / "python"
     script.write_text(f"#!/bin/sh\necho begun >> {tmp_path / 'count'}\nexit 9\n")
     script.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(script))
     with client_of(tiny_store) as client:
+        monkeypatch.setattr(sys, "executable", str(script))
         told = until(lambda: "code 9" in (found := client.get("/v1/map")).text and found)
         assert told.status_code == 503
         assert told.headers["retry-after"] == "600"

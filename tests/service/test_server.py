@@ -20,21 +20,8 @@ import pytest
 import embstore
 from embstore.service import server
 from embstore_cli.main import run
-from service.conftest import rows
 
 Start = Callable[..., tuple[subprocess.Popen[str], str]]
-
-
-@pytest.fixture
-def tiny(tmp_path: Path, tiny_bert: Path, tiny_exports: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a store of a real encoder whose export is there."""
-    path = tmp_path / "tiny.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows()), encoding="utf-8")
-    store = Path(embstore.build_store(path, "tiny", encoder=str(tiny_bert)).store)
-    embstore.fit_head(store, head="knn")
-    monkeypatch.setenv("EMBSTORE_CACHE", str(tiny_exports))
-    monkeypatch.setenv("EMBSTORE_ONNX", "on")
-    return store
 
 
 @pytest.fixture
@@ -64,6 +51,21 @@ def start() -> Iterator[Start]:
     for process in processes:
         process.kill()
         process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    # By thread: each lists its own.
+    found = Path(f"/proc/{pid}/task").glob("*/children")
+    return sorted(int(one) for file in found for one in file.read_text(encoding="utf-8").split())
+
+
+def maps_of(pid: int) -> str:
+    """Return what a process has in its memory; nothing where it is gone or a zombie."""
+    try:
+        return Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def test_sigterm_finishes_what_is_in_progress(tiny: Path, start: Start) -> None:
@@ -112,9 +114,34 @@ def test_it_answers_without_torch(tiny: Path, start: Start) -> None:
         ("embeddings", {"input": "the cat", "model": "tiny"}),
     ):
         assert httpx.post(f"{address}/v1/{path}", json=body, timeout=20).status_code == 200
-    mapped = Path(f"/proc/{process.pid}/maps").read_text(encoding="utf-8")
-    assert "onnxruntime" in mapped
-    assert "/torch/" not in mapped
+    processes = [process.pid, *children(process.pid)]
+    mapped = [maps_of(pid) for pid in processes]
+    assert ["onnxruntime" in one for one in mapped] == [False, True]
+    assert not any("/torch/" in one for one in mapped)
+
+
+def test_no_request_fails_where_the_encoder_is_killed_and_it_ends_with_the_service(
+    tiny: Path, start: Start
+) -> None:
+    process, address = start("-s", "tiny")
+    encoders = set()
+    with httpx.Client(base_url=address, timeout=60) as client:
+        for _ in range(2):
+            (encoder,) = children(process.pid)
+            encoders.add(encoder)
+            # A service manager tells every process to end, and the requests in progress are still finished.
+            os.kill(encoder, signal.SIGTERM)
+            assert client.post("/v1/search", json={"text": "the cat"}).status_code == 200
+            assert children(process.pid) == [encoder]
+            os.kill(encoder, signal.SIGKILL)
+            assert client.post("/v1/search", json={"text": "the cat"}).status_code == 200
+    encoders.update(children(process.pid))
+    assert len(encoders) == 3
+    process.kill()
+    deadline = time.monotonic() + 30
+    while any(map(maps_of, encoders)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(maps_of, encoders))
 
 
 def test_usage_counts_the_tokens_that_were_read(tiny: Path, start: Start) -> None:
