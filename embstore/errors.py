@@ -95,6 +95,22 @@ class EncoderMismatch(EmbstoreError):
     http_status = 409
 
 
+class NotReady(EmbstoreError):
+    """A service has no store or no encoder now, or no report; what was asked for may be there later.
+
+    Parameters
+    ----------
+    retry_after : int
+        Seconds until it is worth asking again.
+    """
+
+    http_status = 503
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "", retry_after: int = 5) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.retry_after = retry_after
+
+
 class Interrupted(EmbstoreError):
     """The user stopped the work; what was committed is kept."""
 

@@ -91,6 +91,8 @@ class Batcher(Generic[Item, Answer]):
             done: asyncio.Future[None] = loop.create_future()
             self._executor.submit(self._work_on, batch, loop, done)
             await done
+            # Until the next one comes it would keep a whole generation, and with it another encoder.
+            del batch
             self._seconds = time.perf_counter() - begun
 
     def _work_on(

@@ -7,13 +7,12 @@ while it reads, refuses and writes.
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import subprocess
 import sys
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,15 +20,25 @@ from typing import Any, TypeAlias, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-from embstore.errors import EmbstoreError
+from embstore.errors import EmbstoreError, NotReady
 from embstore.flows.opening import serving_encoder
 from embstore.records import Encoded, TextEncoder
-from embstore.service.problems import NotReady
 from embstore.store import Store, read_manifest
 from embstore.store.structures.exact import n_threads
 
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
+
+# A service manager tells every process of a service to end; this one is needed until the last request. By a
+# handler, as processes that it starts would go on ignoring what is ignored. Nothing is imported from the
+# current folder, where anybody's torch.py may stand.
+_CODE = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: None)
+sys.path = [folder for folder in sys.path if folder]
+from embstore.service.encoder_process import main
+main()
+"""
 
 #: Threads that the encoder may use, and texts.
 Asked: TypeAlias = tuple[int, list[str]]
@@ -73,8 +82,10 @@ class EncoderProcess:
         ------
         NotReady
             The process ended twice over these texts, or another cannot be started.
-        Exception
-            Whatever the encoder raised.
+        EmbstoreError
+            The encoder refused the texts.
+        RuntimeError
+            It failed otherwise; its process logs how.
         """
         asked: Asked = n_threads(), list(texts)
         try:
@@ -85,47 +96,45 @@ class EncoderProcess:
         return _unless_error(found)
 
     def _ask(self, asked: Asked) -> Encoded | Exception:
-        self._connection.send(asked)
-        found: Encoded | Exception = self._connection.recv()
+        try:
+            self._connection.send(asked)
+            found: Encoded | Exception = self._connection.recv()
+        except BaseException:
+            # What is left of an answer must not be taken for the next one.
+            self.close()
+            raise
         return found
 
     def _ask_again(self, asked: Asked) -> Encoded | Exception:
         try:
-            self._start_again()
+            # Before anything is loaded: another encoder's embeddings are no answer.
+            self._check(read_manifest(self._path).fingerprint)
+            self._check(self._start()[1])
             return self._ask(asked)
+        except NotReady:
+            raise
         except (EOFError, OSError) as error:
             raise NotReady(
                 "The encoder's process ended again.",
                 why="It is killed where the machine or its container has no more memory.",
                 fix="embstore serve --workers 1   (or a larger limit)",
             ) from error
-
-    def _start_again(self) -> None:
-        self.close()
-        try:
-            _, fingerprint, _ = self._start()
-        except EmbstoreError as error:
+        except Exception as error:
             # Not the caller's mistake, whatever it is called elsewhere.
-            raise NotReady(error.what, why=error.why, fix=error.fix) from error
+            why = error.what if isinstance(error, EmbstoreError) else f"{type(error).__name__}: {error}."
+            raise NotReady("The encoder cannot be started again.", why=why) from error
+
+    def _check(self, fingerprint: str) -> None:
         if fingerprint != self.fingerprint:
             self.close()
-            raise NotReady("The store was built anew with another encoder, which answers in a moment.")
+            raise NotReady("The store was built anew with another encoder; it answers once that is loaded.")
 
     def _start(self) -> Facts:
         """Start a process and return what its encoder is."""
-        ours, theirs = Pipe()
-        with theirs:
-            process = subprocess.Popen(  # noqa: S603 (our own module, and no shell)
-                [sys.executable, "-m", __name__, str(theirs.fileno()), str(self._path)],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                # What is printed there, the service's address, is for programs to read.
-                stdout=subprocess.DEVNULL,
-                # Ctrl-C is for the service, which finishes what it has begun.
-                start_new_session=True,
-                # `-m` would import from the current folder, where anybody's torch.py may stand.
-                env={**os.environ, "PYTHONSAFEPATH": "1"},
-            )
+        try:
+            ours, process = _started(self._path)
+        except OSError as error:
+            raise NotReady("The encoder's process cannot be started.", why=f"{error.strerror}.") from error
         self._connection = ours
         self.pid = process.pid
         #: Ends the process, which has nothing to lose; done by itself once nobody holds this object.
@@ -138,7 +147,25 @@ class EncoderProcess:
                 why=f"Its exit status is {process.wait()}.",
                 fix="embstore doctor",
             ) from error
+        if isinstance(facts, Exception):
+            self.close()
         return _unless_error(facts)
+
+
+def _started(path: Path) -> tuple[Connection, subprocess.Popen[bytes]]:
+    """Start the other half."""
+    ours, theirs = Pipe()
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603 (our own words, and no shell)
+            [sys.executable, "-c", _CODE, str(theirs.fileno()), str(path)],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            # What is printed there, the service's address, is for programs to read.
+            stdout=subprocess.DEVNULL,
+            # Ctrl-C is for the service, which finishes what it has begun.
+            start_new_session=True,
+        )
+    return ours, process
 
 
 def load_for_service(path: Path) -> TextEncoder:
@@ -164,37 +191,31 @@ def load_for_service(path: Path) -> TextEncoder:
 
 def answer(connection: Connection, path: Path) -> None:
     """Load a store's encoder, tell its facts, and encode what is sent until nobody is there to send."""
-    try:
-        encoder = load_for_service(path)
-        facts: Facts = encoder.dim, encoder.fingerprint, dict(encoder.config)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the service tells it
-        _send(connection, error)
-        return
-    pools = ThreadpoolController()
-    usual = n_threads()
     # The service went away: there is nobody to tell.
     with suppress(EOFError, OSError):
+        encoder = _or_error(lambda: load_for_service(path))
+        if isinstance(encoder, Exception):
+            connection.send(encoder)
+            return
+        facts: Facts = encoder.dim, encoder.fingerprint, dict(encoder.config)
         connection.send(facts)
+        pools, usual = ThreadpoolController(), n_threads()
         while True:
             asked: Asked = connection.recv()
             threads, texts = asked
             with pools.limit(limits=threads, user_api="openmp") if threads < usual else nullcontext():
-                _send(connection, _encoded(encoder, texts))
+                connection.send(_or_error(partial(encoder.encode, texts)))
 
 
-def _encoded(encoder: TextEncoder, texts: Sequence[str]) -> Encoded | Exception:
+def _or_error(call: Callable[[], Result]) -> Result | Exception:
+    """Return what a call returns, or an error that can be sent: libraries' own may need them to be read."""
     try:
-        return encoder.encode(texts)
-    except Exception as error:  # noqa: BLE001 - it is raised where the texts came from
+        return call()
+    except EmbstoreError as error:
         return error
-
-
-def _send(connection: Connection, what: object) -> None:
-    try:
-        connection.send(what)
-    except (TypeError, AttributeError, ValueError) as error:
-        # An error that cannot be pickled; its words can.
-        connection.send(RuntimeError(f"{type(what).__name__}: {what} ({error})"))
+    except BaseException as error:
+        logger.exception("The encoder failed.")
+        return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _unless_error(found: Result | Exception) -> Result:
@@ -211,11 +232,5 @@ def _end(process: subprocess.Popen[bytes], connection: Connection) -> None:
 
 def main() -> None:
     """Run the other half in this process."""
-    # A service manager tells every process of a service to end; this one is needed until the last request.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     file, path = sys.argv[1:]
     answer(Connection(int(file)), Path(path))
-
-
-if __name__ == "__main__":
-    main()

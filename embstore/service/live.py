@@ -10,18 +10,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from embstore.errors import EmbstoreError
+from embstore.errors import EmbstoreError, NotReady
+from embstore.service.encoder_process import EncoderProcess
 from embstore.service.metrics import Metrics
 from embstore.service.opened import Opened, open_encoder, open_generation
-from embstore.service.problems import NotReady
 from embstore.store.manifest import is_store
 from embstore.store.snapshot import RecordsReader
 
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
-# Seconds between looks at the store.
-_LOOK = 1.0
+# Seconds between looks at the store; twice as many after each that failed, up to the most.
+_LOOK, _MOST = 1.0, 30.0
 
 
 class LiveStore:
@@ -48,7 +48,7 @@ class LiveStore:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open the store and begin to look for newer generations; raises as `open_generation` does."""
+        """Open the store and begin to look for newer ones; raises as `open_encoder`, `open_generation`."""
         self._seen = _stamp(self.path)
         self._current = await self._in_thread(self._open)
         self._task = asyncio.create_task(self._watch())
@@ -61,11 +61,13 @@ class LiveStore:
                 await self._task
 
     async def stop(self) -> None:
-        """Close the store."""
+        """Close the store and end its encoder's process."""
         await self.rest()
         self._executor.shutdown(wait=True)
         if self._current is not None:
             self._current.store.close()
+            if isinstance(self._current.encoder, EncoderProcess):
+                self._current.encoder.close()
 
     @property
     def problem(self) -> str:
@@ -105,16 +107,22 @@ class LiveStore:
             self.close(opened)
 
     async def _watch(self) -> None:
+        pause = _LOOK
         while True:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(pause)
             try:
                 await self._look()
-                self._warned = ""
-            except EmbstoreError as error:
-                # The generation that is open goes on answering; once a second is too often to say so.
-                if error.what != self._warned:
-                    logger.warning("The store was not taken anew: %s", error.what)
-                self._warned = error.what
+                self._warned, pause = "", _LOOK
+            except Exception as error:  # noqa: BLE001 - whatever it is, there may be a store to take later
+                pause = min(2 * pause, _MOST)
+                self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        """Say once why the generation that is open goes on answering."""
+        what = error.what if isinstance(error, EmbstoreError) else f"{type(error).__name__}: {error}"
+        if what != self._warned:
+            logger.warning("The store was not taken anew: %s", what)
+        self._warned = what
 
     async def _look(self) -> None:
         stamp = _stamp(self.path)

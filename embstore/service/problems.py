@@ -7,36 +7,20 @@ import logging
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from embstore.errors import EmbstoreError
+from embstore.errors import EmbstoreError, NotReady
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 # Errors of a request that are told; a body of a thousand wrong numbers is wrong at the first of them.
 _TOLD = 10
-
-
-class NotReady(EmbstoreError):
-    """The store is gone, or a report cannot be made; what was asked for may be there later.
-
-    Parameters
-    ----------
-    retry_after : int
-        Seconds until it is worth asking again.
-    """
-
-    http_status: ClassVar[int] = 503
-
-    def __init__(self, what: str, *, why: str = "", fix: str = "", retry_after: int = 5) -> None:
-        super().__init__(what, why=why, fix=fix)
-        self.retry_after = retry_after
 
 
 class Problem(Response):

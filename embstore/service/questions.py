@@ -70,7 +70,10 @@ def encode_all(requests: Sequence[Texts]) -> list[Encoded | BaseException]:
     # Nearly always one: a store that was built anew with another encoder makes a second for a moment.
     for encoder in {id(one.opened.encoder): one.opened.encoder for one in requests}.values():
         places = [place for place, one in enumerate(requests) if one.opened.encoder is encoder]
-        found = _encoded(encoder, [requests[place].texts for place in places])
+        try:
+            found = _encoded(encoder, [requests[place].texts for place in places])
+        except EmbstoreError as error:
+            found = [error] * len(places)
         answers.update(zip(places, found, strict=True))
     return [answers[place] for place in range(len(requests))]
 

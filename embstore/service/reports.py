@@ -15,8 +15,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from embstore.encode.onnx_cache import cache_folder
+from embstore.errors import NotReady
 from embstore.service.live import LiveStore
-from embstore.service.problems import NotReady, Problem
+from embstore.service.problems import Problem
 from embstore.service.schemas import MakingAnswer
 from embstore.store import Store
 

@@ -1,4 +1,4 @@
-"""The encoder in a process of its own: the same embeddings, whatever becomes of the process."""
+"""The encoder in a process of its own: it answers as it would here, and is started anew where it ends."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ import pytest
 import torch
 
 import embstore
-from embstore.errors import InvalidInput
+from embstore.errors import InvalidInput, NotReady
 from embstore.records import Encoded
 from embstore.service import encoder_process
 from embstore.service.encoder_process import EncoderProcess, answer, load_for_service
-from embstore.service.problems import NotReady
 from embstore.store.structures.exact import threads
 from stub_encoder import StubEncoder
 
 TEXTS = ["the cat sat", "a", "the cat sat on the mat " * 30]
 
 
-class Unpicklable(Exception):
-    """An error that holds what no other process can have."""
+class Panic(BaseException):
+    """What libraries written in Rust raise; it holds what no other process can have."""
 
     def __init__(self) -> None:
         super().__init__("it is ours")
@@ -42,7 +41,7 @@ class Failing(StubEncoder):
         if "refused" in texts:
             raise InvalidInput("No such text.", why="It is refused.")
         if "strange" in texts:
-            raise Unpicklable
+            raise Panic
         if "disk" in texts:
             raise OSError("no space left")
         found = super().encode(texts)
@@ -100,13 +99,17 @@ def test_what_keeps_another_from_starting_is_told_as_not_ready(
     wanted = encoder.encode(TEXTS)
     os.kill(encoder.pid, signal.SIGKILL)
     aside = tiny.rename(tmp_path / "aside")
-    with pytest.raises(NotReady, match="no store"):
+    with pytest.raises(NotReady, match="cannot be started again"):
         encoder.encode(TEXTS)
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "executable", "/bin/false")
-        with pytest.raises(NotReady, match="while it loaded"):
-            encoder.encode(TEXTS)
     aside.rename(tiny)
+    for program, said in (
+        ("/bin/false", "while it loaded"),
+        ("/nowhere/python", "process cannot be started"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", program)
+            with pytest.raises(NotReady, match=said):
+                encoder.encode(TEXTS)
     np.testing.assert_array_equal(encoder.encode(TEXTS).embeddings, wanted.embeddings)
 
 
@@ -142,10 +145,9 @@ def test_what_the_encoder_raises_comes_through(asked: Callable[[Sequence[str]], 
     with pytest.raises(InvalidInput, match="No such text") as told:
         asked(["refused"])
     assert told.value.why == "It is refused."
-    with pytest.raises(OSError, match="no space left"):
-        asked(["disk"])
-    with pytest.raises(RuntimeError, match="Unpicklable: it is ours"):
-        asked(["strange"])
+    for text, said in (("disk", "OSError: no space left"), ("strange", "Panic: it is ours")):
+        with pytest.raises(RuntimeError, match=said):
+            asked([text])
     np.testing.assert_array_equal(asked(["a", "b"]).embeddings, StubEncoder().encode(["a", "b"]).embeddings)
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
 from starlette.testclient import TestClient
 
 import embstore
+from embstore.service import live
 from service.conftest import build, client_of, rows
+from stub_encoder import StubEncoder
 
 WAIT = 20
 
@@ -45,6 +50,43 @@ def test_a_new_head_answers_without_a_restart(client: TestClient, store: Path) -
     embstore.fit_head(store, head="knn", name="mine")
     until(lambda: generation(client) > before)
     assert client.post("/v1/classify", json={"texts": ["a"], "head": "mine"}).status_code == 200
+
+
+def test_a_generation_that_cannot_be_opened_is_told_once_and_tried_again(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with client_of(store) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(live, "open_generation", Mock(side_effect=MemoryError("no room")))
+            build(tmp_path, rows(61))
+            until(lambda: "MemoryError: no room" in caplog.text)
+            assert client.post("/v1/search", json={"id": "r1"}).status_code == 200
+        until(lambda: client.get("/v1/records/r60").status_code == 200)
+    assert caplog.text.count("no room") == 1
+
+
+def test_a_generation_that_nobody_asks_is_let_go_with_its_encoder(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+
+    def load(*_: object) -> StubEncoder:
+        encoder = StubEncoder(name=names[-1])
+        loaded.append(weakref.ref(encoder))
+        return encoder
+
+    names = ["stub"]
+    monkeypatch.setattr(embstore.Store, "load_encoder", staticmethod(load))
+    with client_of(store) as client:
+        assert client.post("/v1/search", json={"text": "a"}).status_code == 200
+        assert client.post("/v1/search", json={"id": "r1"}).status_code == 200
+        names.append("other")
+        embstore.delete_store(store)
+        path = tmp_path / "mine.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows(61)), encoding="utf-8")
+        embstore.build_store(path, "mine", encoder=StubEncoder(name="other"))
+        until(lambda: len(loaded) == 2 and client.get("/v1/records/r60").status_code == 200)
+        until(lambda: loaded[0]() is None)
 
 
 def test_no_request_fails_while_generations_follow_each_other(

@@ -60,6 +60,13 @@ def children(pid: int) -> list[int]:
     return sorted(int(one) for file in found for one in file.read_text(encoding="utf-8").split())
 
 
+def ignored(pid: int) -> int:
+    """Return the signals that a process, and what it starts, ignores: a bit each."""
+    found = re.search(r"SigIgn:\s+(\w+)", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+    assert found
+    return int(found[1], 16)
+
+
 def maps_of(pid: int) -> str:
     """Return what a process has in its memory; nothing where it is gone or a zombie."""
     try:
@@ -131,6 +138,8 @@ def test_no_request_fails_where_the_encoder_is_killed_and_it_ends_with_the_servi
             encoders.add(encoder)
             # A service manager tells every process to end, and the requests in progress are still finished.
             os.kill(encoder, signal.SIGTERM)
+            # Ignored by a handler: an export that it starts is to end when it is told.
+            assert not ignored(encoder) >> (signal.SIGTERM - 1) & 1
             assert client.post("/v1/search", json={"text": "the cat"}).status_code == 200
             assert children(process.pid) == [encoder]
             os.kill(encoder, signal.SIGKILL)
