@@ -53,7 +53,7 @@ DOORS = {
     },
     "sklearn": {"embstore/learn/"},
     "scipy": {"embstore/learn/"},
-    "threadpoolctl": {"embstore/learn/logistic.py", "embstore/service/desk.py"},
+    "threadpoolctl": {"embstore/learn/logistic.py", "embstore/service/encoder_process.py"},
     "onnxruntime": {"embstore/encode/onnx_encoder.py", "embstore/encode/onnx_export.py"},
     "onnx": {"embstore/encode/onnx_graph.py"},
     "matplotlib": {"embstore/maps/"},

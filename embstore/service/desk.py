@@ -10,7 +10,6 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from embstore.errors import InvalidInput
 from embstore.records import Embeddings, Encoded
@@ -21,6 +20,7 @@ from embstore.service.opened import Opened
 from embstore.service.options import ServeOptions
 from embstore.service.questions import Question, Texts, answer_all, encode_all
 from embstore.service.storm import Storm
+from embstore.store.structures.exact import threads
 
 # Tokens of a batch: more gain no speed and make the next request wait.
 _TOKEN_BUDGET = 1024
@@ -68,7 +68,6 @@ class Desk:
     async def start(self) -> None:
         """Open the store and start the threads; raises as `LiveStore.start` does."""
         await self.live.start()
-        self._pools = ThreadpoolController()
         self._encoding.start()
         self._asking.start()
 
@@ -115,7 +114,7 @@ class Desk:
             return answer_all(questions)
 
     def _answer_texts(self, batch: Sequence[Texts]) -> list[Any]:
-        with self._pools.limit(limits=1, user_api="openmp") if self.storm.was_there else nullcontext():
+        with threads(1) if self.storm.was_there else nullcontext():
             return self._answer_encoded(batch)
 
     def _answer_encoded(self, batch: Sequence[Texts]) -> list[Any]:
