@@ -54,7 +54,11 @@ def create_app(store: Path, options: ServeOptions) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await desk.start()
+        try:
+            await desk.start()
+        except Exception as error:
+            app.state.problem = error
+            raise
         try:
             yield
         finally:
@@ -70,7 +74,7 @@ def create_app(store: Path, options: ServeOptions) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.desk, app.state.reports = desk, made
+    app.state.desk, app.state.reports, app.state.problem = desk, made, None
     handle_problems(app)
     for part in (routes, reports, probes):
         app.include_router(part.router)

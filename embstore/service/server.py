@@ -7,14 +7,14 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from embstore.errors import InvalidInput
-from embstore.service.app import OPTIONS, STORE
+from embstore.service.app import OPTIONS, STORE, create_app
 from embstore.service.keys import read_keys
 from embstore.service.metrics import FOLDER
 from embstore.service.options import ServeOptions
@@ -49,6 +49,8 @@ def serve(
         The address cannot be bound, or the file of keys cannot be used.
     StoreDamaged
         The store's files contradict each other.
+    EmbstoreError
+        The store's encoder cannot be loaded, where there is one worker; several log it, and try again.
     """
     chosen = options or ServeOptions()
     # Before anything is bound: what is wrong with store or keys is told at once.
@@ -67,13 +69,14 @@ def serve(
             cleanup.callback(os.environ.pop, name, None)
         if ready is not None:
             ready(str(path), _address(bound))
-        _run(chosen, bound)
+        _run(chosen, bound, path)
 
 
-def _run(options: ServeOptions, bound: socket.socket) -> None:
+def _run(options: ServeOptions, bound: socket.socket, store: Path) -> None:
+    app = None if options.workers > 1 else create_app(store, options)
     config = uvicorn.Config(
-        "embstore.service.app:app_from_environment",
-        factory=True,
+        app or "embstore.service.app:app_from_environment",
+        factory=app is None,
         workers=options.workers,
         log_level=logging.WARNING,
         access_log=False,
@@ -83,10 +86,21 @@ def _run(options: ServeOptions, bound: socket.socket) -> None:
         timeout_graceful_shutdown=max(1, round(options.drain)),
         backlog=_BACKLOG,
     )
-    if options.workers > 1:
+    if app is None:
         Multiprocess(config, sockets=[bound]).run()
-    else:
+        return
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    # uvicorn ends the process where the app does not start; whoever called is told why instead.
+    with suppress(SystemExit):
         uvicorn.Server(config).run(sockets=[bound])
+    if app.state.problem is not None:
+        raise app.state.problem
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell whether uvicorn says what is not said better: an error of ours is raised again, as a message."""
+    said = record.getMessage()
+    return not (said.startswith("Traceback") and "\nembstore.errors." in said)
 
 
 def _bind(options: ServeOptions) -> socket.socket:

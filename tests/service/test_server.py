@@ -153,6 +153,20 @@ def test_no_request_fails_where_the_encoder_is_killed_and_it_ends_with_the_servi
     assert not any(map(maps_of, encoders))
 
 
+def test_an_encoder_that_cannot_be_loaded_is_told_without_a_traceback(
+    tiny: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBSTORE_ONNX", "off")
+    aside = tiny_bert.rename(tiny_bert.with_name("aside"))
+    command = [sys.executable, "-m", "embstore_cli", "serve", "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    aside.rename(tiny_bert)
+    assert done.returncode == 1
+    assert "Error: " in done.stderr
+    assert str(tiny_bert) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_usage_counts_the_tokens_that_were_read(tiny: Path, start: Start) -> None:
     _, address = start("-s", "tiny")
     answer = httpx.post(f"{address}/v1/embeddings", json={"input": ["the cat sat", "a"], "model": "tiny"})
