@@ -193,7 +193,7 @@ def answer(connection: Connection, path: Path) -> None:
     """Load a store's encoder, tell its facts, and encode what is sent until nobody is there to send."""
     # The service went away: there is nobody to tell.
     with suppress(EOFError, OSError):
-        encoder = _or_error(lambda: load_for_service(path))
+        encoder = _or_error(partial(load_for_service, path))
         if isinstance(encoder, Exception):
             connection.send(encoder)
             return

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from embstore.errors import EmbstoreError, NotReady
-from embstore.service.encoder_process import EncoderProcess
 from embstore.service.metrics import Metrics
 from embstore.service.opened import Opened, open_encoder, open_generation
 from embstore.store.manifest import is_store
@@ -66,8 +65,7 @@ class LiveStore:
         self._executor.shutdown(wait=True)
         if self._current is not None:
             self._current.store.close()
-            if isinstance(self._current.encoder, EncoderProcess):
-                self._current.encoder.close()
+            self._current = None
 
     @property
     def problem(self) -> str:

@@ -64,9 +64,9 @@ def serve(
             # Before prometheus_client is imported by a worker.
             os.environ[FOLDER] = cleanup.enter_context(tempfile.TemporaryDirectory())
             cleanup.callback(os.environ.pop, FOLDER, None)
-        for name, value in ((OPTIONS, chosen.to_json()), (STORE, str(path))):
-            os.environ[name] = value
-            cleanup.callback(os.environ.pop, name, None)
+            for name, value in ((OPTIONS, chosen.to_json()), (STORE, str(path))):
+                os.environ[name] = value
+                cleanup.callback(os.environ.pop, name, None)
         if ready is not None:
             ready(str(path), _address(bound))
         _run(chosen, bound, path)

@@ -18,9 +18,10 @@ import torch
 import embstore
 from embstore.errors import InvalidInput, NotReady
 from embstore.records import Encoded
-from embstore.service import encoder_process
+from embstore.service import encoder_process, opened
 from embstore.service.encoder_process import EncoderProcess, answer, load_for_service
 from embstore.store.structures.exact import threads
+from service.conftest import client_of
 from stub_encoder import StubEncoder
 
 TEXTS = ["the cat sat", "a", "the cat sat on the mat " * 30]
@@ -80,6 +81,22 @@ def test_it_ends_with_the_last_reference(tiny: Path) -> None:
     del encoder
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_service_that_stops_ends_it(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pids = []
+
+    def begun(path: Path) -> EncoderProcess:
+        encoder = EncoderProcess(path)
+        pids.append(encoder.pid)
+        return encoder
+
+    monkeypatch.setattr(opened, "EncoderProcess", begun)
+    with client_of(tiny) as client:
+        assert client.post("/v1/search", json={"text": "the cat"}).status_code == 200
+        os.kill(pids[0], 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
 
 
 def test_another_is_started_where_it_is_killed(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
