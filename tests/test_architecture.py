@@ -31,7 +31,7 @@ FINETUNING = {
 }
 DOORS = {
     "faiss": {"embstore/store/structures/"},
-    "sqlite_utils": {"embstore/store/database.py", "embstore/store/schema.py"},
+    "sqlite_utils": {"embstore/store/sqlite_tables.py"},
     "datasets": {"embstore/data/"},
     "pyarrow": {"embstore/data/"},
     "pandas": {"embstore/flows/projection.py"},
@@ -176,6 +176,14 @@ def test_classifying_loads_no_encoder_and_nothing_to_learn_with() -> None:
     packages = loaded("import embstore\nembstore.Classifier, embstore.classify_texts")
     assert "faiss" in packages
     assert not packages & HEAVY
+
+
+def test_writing_a_store_loads_no_pandas_which_can_be_loaded_all_the_same() -> None:
+    writer = "import embstore.store.writer\n"
+    assert "sqlite_utils" in loaded(writer)
+    assert "pandas" not in loaded(writer)
+    assert "pandas" in loaded(f"{writer}import pandas")
+    assert {"pandas", "sqlite_utils"} <= loaded(f"import pandas\n{writer}assert pandas.Timestamp")
 
 
 HEAVY = {"torch", "transformers", "datasets", "sqlite_utils", "pandas", "sklearn", "scipy", "onnx"}

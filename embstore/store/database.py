@@ -1,4 +1,4 @@
-"""The write side of records.db and its one commit point; with the schema, the door to sqlite_utils."""
+"""The write side of records.db and its one commit point."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-
 from embstore.records import Record, Rejected
 from embstore.store.digest import digest_bytes, record_digest, record_of
 from embstore.store.faults import sqlite_faults
 from embstore.store.schema import migrations
 from embstore.store.segments import Segment
+from embstore.store.sqlite_tables import Database
 
 FILE_NAME = "records.db"
 # Readers hold their lock for milliseconds; a writer waits for them rather than fail.

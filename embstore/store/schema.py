@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
+from embstore.store.sqlite_tables import Database, Migrations
 
 # "embs" in ASCII: tells file(1) and us whose database this is.
 APPLICATION_ID = 0x656D6273

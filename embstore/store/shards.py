@@ -22,8 +22,8 @@ from embstore.store.segments import Segment, ends_by_shard, joined
 HEADER_SIZE = 4096
 # A new shard is begun beyond this size, so that no file grows without end.
 SHARD_BYTES = 1 << 30
-# Rows handled at once where all are read: 25 MB of 384 floats.
-BLOCK_ROWS = 1 << 14
+# Rows handled at once where all are read: 6 MB of 384 floats, of which an index being made has three copies.
+BLOCK_ROWS = 1 << 12
 # Rows of a view: long enough for a matrix product, short enough to be scaled where that is needed.
 VIEW_ROWS = 1 << 16
 _HEADER = struct.Struct("<8sIII16s")
