@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from embstore.encode.allocator import keep_freed_memory
 from embstore.encode.config import ADAPTIVE, EncoderConfig
 from embstore.encode.forward import Forward, PaddedForward
 from embstore.encode.model_files import first_line
@@ -71,6 +72,7 @@ class TorchEncoder:
         token_budget: int | None = None,
         reload: Callable[[], PreTrainedModel] | None = None,
     ) -> None:
+        keep_freed_memory()
         self.model = model
         self._reload = reload
         self._tokenizer = tokenizer
