@@ -1,13 +1,14 @@
 """Encoding speed beside sentence-transformers and a plain loop, in the same run.
 
-All run the same weights on the same texts, one after the other, round by round. `auto` and `int8` are what a
-long build takes with that dtype, after its gate. DistilBERT's own weights are not needed for its speed:
-`--model distilbert` draws random ones for its real shape. These make embeddings so alike that the gate tells
-nothing of the real ones, so bfloat16 is asked for there. The plain loop pads every text to the longest of the
-dataset, so its speed is the same for all texts: it is given the first 1,000, and its time is scaled up. The
-share of the peak counts useful work alone, what pooling needs of the tokens without padding, in the fastest
-round, beside the best rate of plain matrix products before and after the rounds. Heads are fit on these texts
-and judged on emotion's validation.
+All run the same weights on the same texts, one after the other, round by round; each peer in a process of its
+own, as memory settings of embstore hold for a whole process. `auto` and `int8` are what a long build takes
+with that dtype, after its gate. DistilBERT's own weights are not needed for its speed: `--model distilbert`
+draws random ones for its real shape. These make embeddings so alike that the gate tells nothing of the real
+ones, so bfloat16 is asked for there. The plain loop pads every text to the longest of the dataset, so its
+speed is the same for all texts: it is given the first 1,000, and its time is scaled up. The share of the peak
+counts useful work alone, what pooling needs of the tokens without padding, in the fastest round, beside the
+best rate of plain matrix products before and after the rounds. Heads are fit on these texts and judged on
+emotion's validation.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +32,7 @@ from common import RATIOS, interleaved, note, reference, spread, table, texts_of
 from embstore.encode.gate import parity
 from embstore.encode.model_files import find_model
 from embstore.encode.paths import read_choice
-from encode_peers import DEFAULT, LOOP, LOW, ONNX, Encode, peers_of
+from encode_peers import DEFAULT, LOOP, LOW, ONNX, Peer, peers_of
 
 # Texts for the loop, and for parity with a peer.
 FEW = 1000
@@ -50,6 +52,7 @@ WANTED: dict[str, tuple[dict[tuple[str, str], float], float]] = {
 }
 # Rows, inner and outer size of the matrix products that tell the peak.
 PRODUCTS = ((1024, 1536, 1536), (2048, 768, 3072), (2048, 3072, 768))
+Encode = Callable[[list[str]], object]
 Encoders = dict[str, embstore.TorchEncoder]
 Seconds = dict[str, list[float]]
 
@@ -73,7 +76,10 @@ def main() -> None:
         longest = None if arguments.no_loop else max(map(len, exact.token_ids(dataset)))
         with peers_of(folder, longest) as peers:
             before = peaks()
-            runners = {**{name: encoder.encode for name, encoder in ours.items()}, **peers}
+            runners: dict[str, Encode] = {
+                **{name: encoder.encode for name, encoder in ours.items()},
+                **{name: peer.encode for name, peer in peers.items()},
+            }
             seconds = race(runners, texts, arguments.rounds)
             best = {dtype: max(rate, before[dtype]) for dtype, rate in peaks().items()}
             ratios, share = WANTED[arguments.model]
@@ -172,10 +178,10 @@ def tell_share(
     print(table(heads, rows))
 
 
-def tell_parity(ours: Encoders, peer: Encode, texts: list[str]) -> None:
+def tell_parity(ours: Encoders, peer: Peer, texts: list[str]) -> None:
     """Print how close the embeddings of the same texts are."""
     known = ours["float32"].encode(texts).embeddings
-    theirs = np.asarray(peer(texts[:FEW]))
+    theirs = peer.embeddings(texts[:FEW])
     rows = [
         closeness(f"{name} beside float32", known, encoder.encode(texts).embeddings)
         for name, encoder in ours.items()
