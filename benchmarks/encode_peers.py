@@ -74,7 +74,7 @@ def peers_of(folder: Path, longest: int | None) -> Iterator[dict[str, Peer]]:
 
 @contextmanager
 def peer(name: str, folder: Path, longest: int | None) -> Iterator[Peer | None]:
-    """Start a peer; gives None where it does not start with this model."""
+    """Start a peer; gives None where the ONNX backend does not start with this model."""
     python = python_of("onnx", ONNX_PACKAGES) if name == ONNX else sys.executable
     command = [str(python), str(SCRIPT), KINDS[name], str(folder), *([str(longest)] if name == LOOP else [])]
     pipe = subprocess.PIPE
@@ -82,6 +82,8 @@ def peer(name: str, folder: Path, longest: int | None) -> Iterator[Peer | None]:
         assert process.stdin
         assert process.stdout
         ready = process.stdout.readline() == "ready\n"
+        if not ready and name != ONNX:
+            raise SystemExit(f"{name} does not start.")
         if not ready:
             print(f"{name}: does not start with this model.\n")
         yield Peer(name, process.stdin, process.stdout) if ready else None

@@ -178,12 +178,17 @@ def test_classifying_loads_no_encoder_and_nothing_to_learn_with() -> None:
     assert not packages & HEAVY
 
 
-def test_writing_a_store_loads_no_pandas_which_can_be_loaded_all_the_same() -> None:
-    writer = "import embstore.store.writer\n"
+def test_a_command_writes_without_pandas_which_can_be_loaded_all_the_same() -> None:
+    writer = "import embstore_cli.main\nimport embstore.store.writer\n"
     assert "sqlite_utils" in loaded(writer)
     assert "pandas" not in loaded(writer)
     assert "pandas" in loaded(f"{writer}import pandas")
-    assert {"pandas", "sqlite_utils"} <= loaded(f"import pandas\n{writer}assert pandas.Timestamp")
+
+
+def test_others_who_use_sqlite_utils_find_it_as_it_is() -> None:
+    ours = "import embstore.store.writer\n"
+    insert = "sqlite_utils.Database(memory=True)['t'].insert({'at': pandas.Timestamp(0)})"
+    assert "pandas" in loaded(f"{ours}import pandas, sqlite_utils\n{insert}")
 
 
 HEAVY = {"torch", "transformers", "datasets", "sqlite_utils", "pandas", "sklearn", "scipy", "onnx"}
