@@ -82,9 +82,9 @@ def peer(name: str, folder: Path, longest: int | None) -> Iterator[Peer | None]:
         assert process.stdin
         assert process.stdout
         ready = process.stdout.readline() == "ready\n"
-        if not ready and name != ONNX:
-            raise SystemExit(f"{name} does not start.")
         if not ready:
+            if name != ONNX:
+                raise SystemExit(f"{name} does not start.")
             print(f"{name}: does not start with this model.\n")
         yield Peer(name, process.stdin, process.stdout) if ready else None
         process.stdin.close()
