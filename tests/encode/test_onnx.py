@@ -13,7 +13,7 @@ from encoder_helpers import FLOAT32_TOLERANCE, make_texts
 from embstore.encode import onnx_export
 from embstore.encode.load import load_encoder
 from embstore.encode.model_files import SHIPPED
-from embstore.encode.onnx_encoder import OnnxEncoder, failures, load_exported
+from embstore.encode.onnx_encoder import OnnxEncoder, failures, load_exported, spinning
 from embstore.encode.onnx_export import PROBES, export_encoder
 from embstore.encode.onnx_layout import Inputs, PackedLayout, States, pool_states
 from embstore.encode.torch_encoder import TorchEncoder
@@ -169,3 +169,15 @@ def test_the_default_models_embeddings_are_those_of_torch(reference_data: Path) 
     assert np.array_equal(ours.truncated, theirs.truncated)
     # The tokenizer that transformers made of the files, not the file itself.
     assert exported._tokenizer.tokenize(["this is a test"]).ids == [[101, 2023, 2003, 1037, 3231, 102]]
+
+
+@pytest.mark.parametrize(
+    ("version", "entry"),
+    [
+        ("1.25.1", ("session.intra_op.allow_spinning", "0")),
+        ("1.26.0", ("session.intra_op.spin_duration_us", "20")),
+        ("2.0.0.dev20270101", ("session.intra_op.spin_duration_us", "20")),
+    ],
+)
+def test_no_version_of_the_runtime_spins_for_long(version: str, entry: tuple[str, str]) -> None:
+    assert spinning(version) == entry
