@@ -7,6 +7,7 @@ while it reads, refuses and writes.
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
 import weakref
@@ -30,11 +31,12 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 # A service manager tells every process of a service to end; this one is needed until the last request. By a
-# handler, as processes that it starts would go on ignoring what is ignored. Nothing is imported from the
-# current folder, where anybody's torch.py may stand.
+# handler, as processes that it starts would go on ignoring what is ignored; until that is there the signal
+# waits. Nothing is imported from the current folder, where anybody's torch.py may stand.
 _CODE = """
 import signal, sys
 signal.signal(signal.SIGTERM, lambda *_: None)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 sys.path = [folder for folder in sys.path if folder]
 from embstore.service.encoder_process import main
 main()
@@ -155,7 +157,9 @@ class EncoderProcess:
 def _started(path: Path) -> tuple[Connection, subprocess.Popen[bytes]]:
     """Start the other half."""
     ours, theirs = Pipe()
-    with theirs:
+    # A process begins with the mask of the thread that starts it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
         process = subprocess.Popen(  # noqa: S603 (our own words, and no shell)
             [sys.executable, "-c", _CODE, str(theirs.fileno()), str(path)],
             pass_fds=[theirs.fileno()],
@@ -165,6 +169,9 @@ def _started(path: Path) -> tuple[Connection, subprocess.Popen[bytes]]:
             # Ctrl-C is for the service, which finishes what it has begun.
             start_new_session=True,
         )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
     return ours, process
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from embstore.service.keys import is_guarded
 from embstore.service.options import ServeOptions
-from embstore.service.problems import MEDIA_TYPE
+from embstore.service.problems import MEDIA_TYPE, RETRY_AFTER
 from embstore.service.schemas import ProblemAnswer
 
 _PROBLEM = "Problem"
@@ -60,11 +60,9 @@ def _limit_fields(models: dict[str, Any], options: ServeOptions) -> None:
 def _complete(path: str, operation: dict[str, Any], options: ServeOptions) -> None:
     content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{_PROBLEM}"}}}
     operation["responses"].pop("422", None)
-    operation["responses"]["4XX"] = {"description": "What is wrong with the request", "content": content}
-    operation["responses"]["5XX"] = {
-        "description": "What is wrong with the service",
-        "content": content,
-    }
+    for status, wrong in (("4XX", "request"), ("5XX", "service")):
+        told = f"What is wrong with the {wrong}"
+        operation["responses"][status] = {"description": told, "content": content, "headers": RETRY_AFTER}
     if options.api_key_file and is_guarded(path):
         operation["security"] = [{"key": []}]
     for parameter in operation.get("parameters", []):

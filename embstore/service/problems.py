@@ -19,6 +19,13 @@ from embstore.errors import EmbstoreError, NotReady
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+#: How OpenAPI describes the header of an answer that is worth asking for again.
+RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds until it is worth asking again.",
+        "schema": {"type": "integer", "minimum": 0},
+    }
+}
 # Errors of a request that are told; a body of a thousand wrong numbers is wrong at the first of them.
 _TOLD = 10
 

@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from embstore.encode.onnx_cache import cache_folder
 from embstore.errors import NotReady
 from embstore.service.live import LiveStore
-from embstore.service.problems import Problem
+from embstore.service.problems import RETRY_AFTER, Problem
 from embstore.service.schemas import MakingAnswer
 from embstore.store import Store
 
@@ -28,7 +28,7 @@ _VERSION = 1
 _NICE = 19
 _JSON: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"schema": {"type": "object"}}}},
-    202: {"model": MakingAnswer, "description": "Being made: ask again after the seconds of Retry-After"},
+    202: {"model": MakingAnswer, "description": "Being made: ask again later", "headers": RETRY_AFTER},
 }
 # Seconds until it is worth asking again for what is being made.
 _AGAIN = 5

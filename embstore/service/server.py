@@ -13,7 +13,7 @@ from pathlib import Path
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from embstore.errors import InvalidInput
+from embstore.errors import InvalidInput, NotReady
 from embstore.service.app import OPTIONS, STORE, create_app
 from embstore.service.keys import read_keys
 from embstore.service.metrics import FOLDER
@@ -21,6 +21,8 @@ from embstore.service.options import ServeOptions
 from embstore.store import Store
 
 _BACKLOG = 2048
+# Exit status of a worker of uvicorn whose app did not start.
+_DID_NOT_START = 3
 
 
 def serve(
@@ -50,7 +52,9 @@ def serve(
     StoreDamaged
         The store's files contradict each other.
     EmbstoreError
-        The store's encoder cannot be loaded, where there is one worker; several log it, and try again.
+        The store's encoder cannot be loaded, where there is one worker.
+    NotReady
+        One of several workers could not start; it logs why.
     """
     chosen = options or ServeOptions()
     # Before anything is bound: what is wrong with store or keys is told at once.
@@ -87,7 +91,15 @@ def _run(options: ServeOptions, bound: socket.socket, store: Path) -> None:
         backlog=_BACKLOG,
     )
     if app is None:
-        Multiprocess(config, sockets=[bound]).run()
+        workers = Multiprocess(config, sockets=[bound])
+        workers.run()
+        # uvicorn stops all where one cannot start: another try would end alike.
+        if any(one.exitcode == _DID_NOT_START for one in workers.processes):
+            raise NotReady(
+                "A worker could not start, and so the service ended.",
+                why="What the worker says stands above.",
+                fix="embstore serve --workers 1   (says what is wrong alone)",
+            )
         return
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     # uvicorn ends the process where the app does not start; whoever called is told why instead.

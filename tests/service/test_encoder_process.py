@@ -109,6 +109,17 @@ def test_another_is_started_where_it_is_killed(tiny: Path, caplog: pytest.LogCap
     assert "ended" in caplog.text
 
 
+def test_a_signal_before_it_listens_to_one_does_not_end_it(tiny: Path) -> None:
+    connection, process = encoder_process._started(tiny)
+    process.send_signal(signal.SIGTERM)
+    try:
+        dim, _, _ = connection.recv()
+    finally:
+        encoder_process._end(process, connection)
+    assert dim == load_for_service(tiny).dim
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 def test_what_keeps_another_from_starting_is_told_as_not_ready(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

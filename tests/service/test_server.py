@@ -167,6 +167,19 @@ def test_an_encoder_that_cannot_be_loaded_is_told_without_a_traceback(
     assert "Traceback" not in done.stderr
 
 
+def test_workers_that_cannot_load_the_encoder_end_the_service(
+    tiny: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBSTORE_ONNX", "off")
+    aside = tiny_bert.rename(tiny_bert.with_name("aside"))
+    command = [sys.executable, "-m", "embstore_cli", "serve", "--port", "0", "--workers", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    aside.rename(tiny_bert)
+    assert done.returncode == 1
+    assert "A worker could not start" in done.stderr
+    assert str(tiny_bert) in done.stderr
+
+
 def test_usage_counts_the_tokens_that_were_read(tiny: Path, start: Start) -> None:
     _, address = start("-s", "tiny")
     answer = httpx.post(f"{address}/v1/embeddings", json={"input": ["the cat sat", "a"], "model": "tiny"})
