@@ -10,6 +10,7 @@ from embstore.errors import EmbstoreError
 from embstore.flows.classifier import HEAD, Classifier
 from embstore.records import TextEncoder
 from embstore.service.encoder_process import EncoderProcess
+from embstore.service.places import without_folders
 from embstore.store import Store, read_manifest
 from embstore.store.derived import list_derived
 
@@ -113,7 +114,7 @@ def _facts(
     last = store.reader.last_build() or {}
     return {
         "name": store.name,
-        "dataset": str(last.get("dataset", "")),
+        "dataset": without_folders(str(last.get("dataset", ""))),
         "n": len(store),
         "dim": store.dim,
         "splits": [{"name": name, "n": n} for name, n in store.reader.counts("split").items()],
@@ -122,7 +123,7 @@ def _facts(
         "heads": [_head(name, one) for name, one in classifiers.items()],
         "head_problems": problems,
         "encoder": {
-            "model": str(store.manifest.encoder.get("model", "")),
+            "model": without_folders(str(store.manifest.encoder.get("model", ""))),
             "pooling": str(store.manifest.encoder.get("pooling", "")),
             "max_length": store.manifest.encoder.get("max_length"),
             "fingerprint": store.manifest.fingerprint,

@@ -13,6 +13,7 @@ from embstore.flows.audit import AuditOptions, audit_store
 from embstore.flows.compare import compare_methods
 from embstore.flows.map_content import map_content
 from embstore.flows.projection import project_store
+from embstore.service.places import named
 from embstore.service.problems import kind_of
 
 # Suspects and groups of each kind that the page can step through.
@@ -59,12 +60,12 @@ def _map(store: Path) -> dict[str, Any]:
 
 
 def _compare(store: Path) -> dict[str, Any]:
-    return compare_methods(store).as_json()
+    return named(compare_methods(store).as_json())
 
 
 def _audit(store: Path) -> dict[str, Any]:
     found = audit_store(store, options=AuditOptions(most=_LISTED))
-    return {**found.as_json(), "label_probabilities": found.label_probabilities}
+    return {**named(found.as_json()), "label_probabilities": found.label_probabilities}
 
 
 _MAKERS = {"map": _map, "compare": _compare, "audit": _audit}

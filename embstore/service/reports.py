@@ -23,7 +23,7 @@ from embstore.store import Store
 
 router = APIRouter(prefix="/v1")
 # Raise it when kept reports have another form than before.
-_VERSION = 1
+_VERSION = 2
 # The lowest priority: requests go first.
 _NICE = 19
 _JSON: dict[int | str, dict[str, Any]] = {
@@ -132,13 +132,13 @@ async def projected(request: Request) -> Response:
 
 @router.get("/compare", response_class=Response, responses=_JSON)
 async def compared(request: Request) -> Response:
-    """Return what ``embstore compare --json`` prints."""
+    """Return what ``embstore compare --json`` prints, paths left out."""
     return await reports_of(request).answer("compare")
 
 
 @router.get("/audit", response_class=Response, responses=_JSON)
 async def audited(request: Request) -> Response:
-    """Return what ``embstore audit --json`` prints, and ``label_probabilities`` by id."""
+    """Return what ``embstore audit --json`` prints, paths left out, and ``label_probabilities`` by id."""
     return await reports_of(request).answer("audit")
 
 
