@@ -18,8 +18,9 @@ Result = TypeVar("Result")
 class Batcher(Generic[Item, Answer]):
     """Gathers items into batches and works on one batch at a time, in a thread of its own.
 
-    With one caller an item is worked on at once. When batches had several items, the next waits a moment
-    until about as many are there: callers that were answered together ask again together.
+    With one caller an item is worked on at once. Behind a batch of several, or while others wait, the next
+    one waits a moment for those who were just answered: they ask again together, and one large batch takes
+    less time than two that take turns.
 
     Parameters
     ----------
@@ -91,6 +92,7 @@ class Batcher(Generic[Item, Answer]):
             done: asyncio.Future[None] = loop.create_future()
             self._executor.submit(self._work_on, batch, loop, done)
             await done
+            self._expected = len(batch) + len(self._waiting)
             # Until the next one comes it would keep a whole generation, and with it another encoder.
             del batch
             self._seconds = time.perf_counter() - begun
@@ -112,17 +114,20 @@ class Batcher(Generic[Item, Answer]):
         loop.call_soon_threadsafe(_settle, done, [future for _, future in batch], answers)
 
     async def _gather(self) -> None:
-        """Wait for an item, and then a moment for as many as came lately."""
+        """Wait for an item, and then a moment for as many as asked lately, or fill a batch."""
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
         # Never longer than half of what a batch takes: a wait must cost less than it can gain.
         until = time.perf_counter() + min(self._wait, self._seconds / 2)
-        while len(self._waiting) < self._expected and (left := until - time.perf_counter()) > 0:
+        while not self._enough() and (left := until - time.perf_counter()) > 0:
             self._arrived.clear()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), left)
-        self._expected = max(1, len(self._waiting))
+
+    def _enough(self) -> bool:
+        weight = sum(self._weigh(item) for item, _ in self._waiting)
+        return len(self._waiting) >= self._expected or weight >= self._budget
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []

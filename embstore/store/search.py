@@ -17,9 +17,11 @@ from embstore.store.segments import Segment
 from embstore.store.shards import Shards
 from embstore.store.structures.exact import exact_pairs, n_threads, threads
 
-# So many queries at once are compared with the shards as one matrix product, by all threads; fewer are
-# answered by the index, one after another: a second thread gains little for one query.
-_BATCH = 6
+# So many queries at once are compared with the shards as one matrix product; fewer are answered by the
+# index, a query a thread: a second thread gains little for one query.
+_BATCH = 12
+# So many, where the index does not compare all rows and so answers exactly one query after another.
+_ALONE = 6
 # Queries that are worth a thread of their own: with fewer, laying out the rows for each thread costs more
 # than waiting for each other does.
 _SLICE = 600
@@ -73,7 +75,7 @@ def search(
         return np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
 
     n_parts = min(n_threads(), len(queries) // _SLICE)
-    n_each = n_threads() if n_parts < 2 and len(queries) >= _BATCH else 1
+    n_each = n_threads() if n_parts < 2 and len(queries) > 1 else 1
 
     def answer(part: Embeddings) -> tuple[Similarities, Rows]:
         with threads(n_each):
@@ -183,9 +185,15 @@ def _from_index(
             np.concatenate([near[places, columns], *exact]),
             covered,
         )
-    if len(directions) >= _BATCH or allowed.count * _SELECTIVE < index.ntotal:
+    enough = _BATCH if index.exact else _ALONE
+    if len(directions) >= enough or allowed.count * _SELECTIVE < index.ntotal:
         return nothing, nothing, 0
-    found = [index.candidates(direction, width, allowed) for direction in directions]
+    if index.exact:
+        near = index.near(directions, width, allowed)
+        places, columns = np.nonzero(near >= 0)
+        return places, near[places, columns], covered
+    with threads(1):
+        found = [index.candidates(direction, width, allowed) for direction in directions]
     return np.repeat(np.arange(len(found)), [len(rows) for rows in found]), np.concatenate(found), covered
 
 

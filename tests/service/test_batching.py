@@ -50,6 +50,28 @@ def test_what_arrives_during_a_batch_makes_up_the_next() -> None:
     run(scene)
 
 
+def test_callers_that_took_turns_come_together() -> None:
+    async def scene() -> None:
+        gate = Gate()
+        made = batcher(gate, wait=1.0)
+
+        async def twice(item: int) -> None:
+            for _ in range(2):
+                await made.ask(item)
+
+        first = [asyncio.create_task(twice(item)) for item in (1, 2)]
+        await asyncio.sleep(0.05)
+        others = [asyncio.create_task(twice(item)) for item in (3, 4)]
+        await asyncio.sleep(0.05)
+        gate.open.set()
+        await asyncio.gather(*first, *others)
+        # Nobody's second batch is begun without those whose first has just ended.
+        assert [sorted(batch) for batch in gate.batches[:2]] == [[1, 2], [1, 2, 3, 4]]
+        await made.stop()
+
+    run(scene)
+
+
 def test_a_batch_holds_its_budget_and_one_item_may_exceed_it() -> None:
     async def scene() -> None:
         gate = Gate()

@@ -16,10 +16,9 @@ from embstore.store.structures.faiss_index import ROUNDING
 Blocks = Callable[[], Iterator[tuple[Rows, Embeddings]]]
 # Neighbors beyond k that are fetched at first, to see where the ties of the k-th place end.
 _MARGIN = 3
-# From so many queries times floats on faiss multiplies at all, here 9 queries of 384. By itself it compares
-# fewer than 334 of these one by one, which takes up to four times as long; one by one 8 take a quarter less
-# time where all rows fit into the cache, and as long where they do not.
-faiss.cvar.distance_compute_blas_threshold = 9 * 384
+# From so many queries times floats on faiss multiplies at all, here 6 queries of 384. By itself it compares
+# fewer than 334 of these one by one, which takes up to four times as long.
+faiss.cvar.distance_compute_blas_threshold = 6 * 384
 
 
 def exact_pairs(queries: Embeddings, k: int, total: int, blocks: Blocks) -> tuple[Rows, Rows]:

@@ -80,16 +80,27 @@ def wide(k: int, ntotal: int) -> int:
 
 def search_one(index: Any, query: Embeddings, fetch: int, parameters: Any) -> tuple[Similarities, Rows]:
     """Return similarities and rows of the ``fetch`` nearest to one query; row -1 in an empty place."""
-    found, rows = index.search(query[np.newaxis], fetch, params=parameters)
+    found, rows = search_many(index, query[np.newaxis], fetch, parameters)
+    return found[0], rows[0]
+
+
+def search_many(index: Any, queries: Embeddings, fetch: int, parameters: Any) -> tuple[Similarities, Rows]:
+    """Return what `search_one` does of each query, by as many threads as faiss may use."""
+    found, rows = index.search(queries, fetch, params=parameters)
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:
         found = 1 - found / 2
-    return found[0], rows[0]
+    return found, rows
+
+
+def fetched_first(k: int, available: int, error: float) -> int:
+    """Return how many rows `settled` fetches at first."""
+    return min(k + _MARGIN if error < 1e-3 else 4 * k + 64 * _MARGIN, available)
 
 
 def settled(scan: _Scan, k: int, available: int, error: float) -> Rows:
     """Fetch more and more until what was not fetched cannot be among the k nearest."""
     doubt = 2 * error + ROUNDING
-    fetch = min(k + _MARGIN if error < 1e-3 else 4 * k + 64 * _MARGIN, available)
+    fetch = fetched_first(k, available, error)
     while fetch:
         similarities, rows = scan(fetch)
         floor = similarities[min(k, fetch) - 1] - doubt

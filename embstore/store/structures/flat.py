@@ -13,6 +13,8 @@ from embstore.records import Embeddings, Rows, Similarities
 from embstore.store.allowed import Allowed
 from embstore.store.index import unit
 from embstore.store.structures.faiss_index import (
+    fetched_first,
+    search_many,
     search_one,
     selector,
     settled,
@@ -61,7 +63,7 @@ class FlatIndex:
 
     def near(self, queries: Embeddings, k: int, allowed: Allowed) -> npt.NDArray[np.int64]:
         """Return candidates for each query, -1 where there are fewer; see `SimilarityIndex`."""
-        found = [self.candidates(query, k, allowed) for query in queries]
+        found = self._candidates(queries, k, allowed)
         out = np.full((len(found), max(map(len, found), default=0)), -1, dtype=np.int64)
         for place, rows in enumerate(found):
             out[place, : len(rows)] = rows
@@ -84,12 +86,26 @@ class FlatIndex:
         ndarray of shape (m,), int64
             In no order; holds the min(k, allowed rows) nearest, or all whose embedding is finite. Never -1.
         """
+        return self._candidates(query[np.newaxis], k, allowed)[0]
+
+    def _candidates(self, queries: Embeddings, k: int, allowed: Allowed) -> list[Rows]:
         parameters = faiss.SearchParameters(sel=selector(allowed))  # type: ignore[call-arg]
+        available = allowed.between(0, self.ntotal)
+        first = fetched_first(k, available, self._error)
+        if not first:
+            return [np.empty(0, dtype=np.int64)] * len(queries)
+        # Together, as faiss then compares a query a thread; whoever needs more asks on alone.
+        similarities, rows = search_many(self._index, queries, first, parameters)
 
-        def scan(fetch: int) -> tuple[Similarities, Rows]:
-            return search_one(self._index, query, fetch, parameters)
+        def settle(place: int) -> Rows:
+            def scan(fetch: int) -> tuple[Similarities, Rows]:
+                if fetch == first:
+                    return similarities[place], rows[place]
+                return search_one(self._index, queries[place], fetch, parameters)
 
-        return settled(scan, k, allowed.between(0, self.ntotal), self._error)
+            return settled(scan, k, available, self._error)
+
+        return [settle(place) for place in range(len(queries))]
 
     def nearest(self, queries: Embeddings, k: int) -> tuple[Similarities, Rows]:
         """Return the positions most similar to each of many queries; ties are in no order.
