@@ -97,8 +97,7 @@ def _encoded(encoder: TextEncoder, requests: list[list[str]]) -> list[Encoded | 
 def answer_all(questions: Sequence[Question]) -> list[Any]:
     """Return the answer to each question, or the error that it raises.
 
-    A search reads the whole index, whose bytes take longer to arrive than to compare: eight together cost
-    little more than one.
+    Searches alike are one: a query a thread, and their records are read at once.
     """
     answers: list[Any] = [None] * len(questions)
     alike: dict[tuple[Any, ...], list[int]] = {}
