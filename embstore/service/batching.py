@@ -14,6 +14,9 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 
+# Batches after which a wait that was in vain is tried again, at most.
+_SELDOM = 31
+
 
 class Batcher(Generic[Item, Answer]):
     """Gathers items into batches and works on one batch at a time, in a thread of its own.
@@ -53,7 +56,8 @@ class Batcher(Generic[Item, Answer]):
         self._arrived = asyncio.Event()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._expected = 1
-        self._seconds = 0.0
+        self._seconds = self._ended = 0.0
+        self._vain = self._pause = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -92,10 +96,14 @@ class Batcher(Generic[Item, Answer]):
             done: asyncio.Future[None] = loop.create_future()
             self._executor.submit(self._work_on, batch, loop, done)
             await done
-            self._expected = len(batch) + len(self._waiting)
+            # Who waits while others are answered takes turns with them. Where these do not come in time, it
+            # is tried more and more seldom.
+            self._expected = len(batch) + (0 if self._pause else len(self._waiting))
+            self._pause = max(0, self._pause - 1)
             # Until the next one comes it would keep a whole generation, and with it another encoder.
             del batch
-            self._seconds = time.perf_counter() - begun
+            self._ended = time.perf_counter()
+            self._seconds = self._ended - begun
 
     def _work_on(
         self,
@@ -119,15 +127,25 @@ class Batcher(Generic[Item, Answer]):
             self._arrived.clear()
             await self._arrived.wait()
         # Never longer than half of what a batch takes: a wait must cost less than it can gain.
-        until = time.perf_counter() + min(self._wait, self._seconds / 2)
+        wait = min(self._wait, self._seconds / 2)
+        until = time.perf_counter() + wait
+        if until > self._ended + 2 * wait:
+            # Who was answered last has gone.
+            return
+        before = len(self._waiting)
         while not self._enough() and (left := until - time.perf_counter()) > 0:
             self._arrived.clear()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), left)
+        if len(self._waiting) > before:
+            self._vain = self._pause = 0
+        elif before < self._expected:
+            self._vain = self._pause = min(2 * self._vain + 1, _SELDOM)
 
     def _enough(self) -> bool:
-        weight = sum(self._weigh(item) for item, _ in self._waiting)
-        return len(self._waiting) >= self._expected or weight >= self._budget
+        if len(self._waiting) >= self._expected:
+            return True
+        return sum(self._weigh(item) for item, future in self._waiting if not future.done()) >= self._budget
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []

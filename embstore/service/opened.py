@@ -10,7 +10,7 @@ from embstore.errors import EmbstoreError
 from embstore.flows.classifier import HEAD, Classifier
 from embstore.records import TextEncoder
 from embstore.service.encoder_process import EncoderProcess
-from embstore.service.places import without_folders
+from embstore.service.places import within, without_folders
 from embstore.store import Store, read_manifest
 from embstore.store.derived import list_derived
 
@@ -102,7 +102,7 @@ def _classifiers(store: Store) -> tuple[dict[str, Classifier], dict[str, str]]:
         try:
             classifiers[entry.name] = Classifier.of(store, entry.name)
         except EmbstoreError as error:
-            problems[entry.name] = error.what
+            problems[entry.name] = within(store.path, error.what)
     return classifiers, problems
 
 
@@ -132,7 +132,7 @@ def _facts(
             "generation": index.generation if index else 0,
             "kind": index.factory if index and store.index else "none",
             "recall": index.recall if index and store.index else 1.0,
-            "problem": store.index_problem,
+            "problem": within(store.path, store.index_problem),
         },
         "generation": store.snapshot.sequence,
         # A store that was deleted and built again of the same records may have another encoder.

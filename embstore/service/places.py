@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+_ABSOLUTE = r"(?:/|[A-Za-z]:[/\\]|\\\\)"
+_SPLIT = r"[\w.-]+="
 # At the start, or behind a split's name, an absolute path up to its last part.
-_FOLDERS = re.compile(r"(^|=)(?:/|[A-Za-z]:[/\\]|\\\\)(?:[^=]*[/\\])?(?=[^/\\])")
+_FOLDERS = re.compile(rf"(^|(?:^| ){_SPLIT}){_ABSOLUTE}(?:(?:(?! {_SPLIT}{_ABSOLUTE}).)*[/\\])?(?=[^/\\])")
 
 
 def without_folders(origin: str) -> str:
@@ -26,6 +30,11 @@ def without_folders(origin: str) -> str:
     'dair-ai/emotion@split'
     """
     return _FOLDERS.sub(r"\1", origin)
+
+
+def within(store: Path, said: str) -> str:
+    """Return what an error says with the paths of a store's files told from inside its folder."""
+    return said.replace(f"{store}{os.sep}", "").replace(str(store), store.name)
 
 
 def named(report: Mapping[str, Any]) -> dict[str, Any]:

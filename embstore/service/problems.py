@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from embstore.errors import EmbstoreError, NotReady
+from embstore.service.places import within
 
 logger = logging.getLogger(__name__)
 
@@ -75,17 +77,12 @@ class Problem(Response):
         super().__init__(json.dumps(content).encode(), status, dict(headers or {}))
 
 
-def problem_of(error: EmbstoreError) -> Problem:
-    """Return an error of the family as a problem; its type is the name of its class."""
+def problem_of(error: EmbstoreError, store: Path) -> Problem:
+    """Return an error of the family about a store as a problem; its type is the name of its class."""
     retry = {"Retry-After": str(error.retry_after)} if isinstance(error, NotReady) else {}
-    return Problem(
-        error.http_status,
-        kind_of(type(error).__name__),
-        error.what,
-        why=error.why,
-        fix=error.fix,
-        headers=retry,
-    )
+    what, why, fix = (within(store, said) for said in (error.what, error.why, error.fix))
+    kind = kind_of(type(error).__name__)
+    return Problem(error.http_status, kind, what, why=why, fix=fix, headers=retry)
 
 
 def problem_of_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Problem:
@@ -113,7 +110,7 @@ async def _ours(request: Request, error: Exception) -> Response:
         raise error
     if error.http_status >= 500 and not isinstance(error, NotReady):
         logger.warning("%s %s: %s", request.method, request.url.path, error)
-    return problem_of(error)
+    return problem_of(error, request.app.state.desk.live.path)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

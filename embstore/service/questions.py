@@ -97,7 +97,7 @@ def _encoded(encoder: TextEncoder, requests: list[list[str]]) -> list[Encoded | 
 def answer_all(questions: Sequence[Question]) -> list[Any]:
     """Return the answer to each question, or the error that it raises.
 
-    Searches alike are one: a query a thread, and their records are read at once.
+    Searches alike are made at once: by all threads, and their records are read together.
     """
     answers: list[Any] = [None] * len(questions)
     alike: dict[tuple[Any, ...], list[int]] = {}

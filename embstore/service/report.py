@@ -13,7 +13,7 @@ from embstore.flows.audit import AuditOptions, audit_store
 from embstore.flows.compare import compare_methods
 from embstore.flows.map_content import map_content
 from embstore.flows.projection import project_store
-from embstore.service.places import named
+from embstore.service.places import named, within, without_folders
 from embstore.service.problems import kind_of
 
 # Suspects and groups of each kind that the page can step through.
@@ -41,9 +41,8 @@ def main(kind: str, store: str, file: str) -> None:
         _write(target, _MAKERS[kind](Path(store)))
     except EmbstoreError as error:
         told = {"status": error.http_status, "kind": kind_of(type(error).__name__)}
-        _write(
-            target.with_suffix(".problem"), {**told, "what": error.what, "why": error.why, "fix": error.fix}
-        )
+        said = {name: within(Path(store), getattr(error, name)) for name in ("what", "why", "fix")}
+        _write(target.with_suffix(".problem"), {**told, **said})
 
 
 def _map(store: Path) -> dict[str, Any]:
@@ -52,7 +51,7 @@ def _map(store: Path) -> dict[str, Any]:
     names = ("x", "y", "ids", "texts", "labels", "splits", "predicted", "agreement")
     columns = {name: content[name] for name in names}
     return {
-        "title": content["title"],
+        "title": content["title"].replace(projection.model, without_folders(projection.model)),
         "subtitle": content["subtitle"],
         "rows": projection.rows.tolist(),
         **columns,

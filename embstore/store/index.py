@@ -10,6 +10,9 @@ import numpy.typing as npt
 from embstore.records import Embeddings, Rows
 from embstore.store.allowed import Allowed
 
+#: `SimilarityIndex.few` where nothing else was measured.
+FEW = 6
+
 
 class SimilarityIndex(Protocol):
     """A structure over unit embeddings that proposes the rows most similar to a query."""
@@ -22,6 +25,11 @@ class SimilarityIndex(Protocol):
     @property
     def exact(self) -> bool:
         """Whether `near` is as exact as `candidates`."""
+        ...
+
+    @property
+    def few(self) -> int:
+        """Queries at once from which a product with all embeddings answers faster than `candidates` does."""
         ...
 
     @property

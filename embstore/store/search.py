@@ -17,11 +17,6 @@ from embstore.store.segments import Segment
 from embstore.store.shards import Shards
 from embstore.store.structures.exact import exact_pairs, n_threads, threads
 
-# So many queries at once are compared with the shards as one matrix product; fewer are answered by the
-# index, a query a thread: a second thread gains little for one query.
-_BATCH = 12
-# So many, where the index does not compare all rows and so answers exactly one query after another.
-_ALONE = 6
 # Queries that are worth a thread of their own: with fewer, laying out the rows for each thread costs more
 # than waiting for each other does.
 _SLICE = 600
@@ -177,7 +172,8 @@ def _from_index(
         needed = min(width, allowed.between(0, covered))
         short = np.flatnonzero((near >= 0).sum(axis=1) < needed)
         # A query whose cells hold too few is answered exactly, whatever is asked beside it.
-        exact = [index.candidates(directions[place], width, allowed) for place in short]
+        with threads(1):
+            exact = [index.candidates(directions[place], width, allowed) for place in short]
         near[short] = -1
         places, columns = np.nonzero(near >= 0)
         return (
@@ -185,13 +181,13 @@ def _from_index(
             np.concatenate([near[places, columns], *exact]),
             covered,
         )
-    enough = _BATCH if index.exact else _ALONE
-    if len(directions) >= enough or allowed.count * _SELECTIVE < index.ntotal:
+    if len(directions) >= index.few or allowed.count * _SELECTIVE < index.ntotal:
         return nothing, nothing, 0
     if index.exact:
         near = index.near(directions, width, allowed)
         places, columns = np.nonzero(near >= 0)
         return places, near[places, columns], covered
+    # One query is answered by one thread: two need longer to meet than they save.
     with threads(1):
         found = [index.candidates(direction, width, allowed) for direction in directions]
     return np.repeat(np.arange(len(found)), [len(rows) for rows in found]), np.concatenate(found), covered

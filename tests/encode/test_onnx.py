@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from encoder_helpers import FLOAT32_TOLERANCE, make_texts
 
@@ -181,3 +182,8 @@ def test_the_default_models_embeddings_are_those_of_torch(reference_data: Path) 
 )
 def test_no_version_of_the_runtime_spins_for_long(version: str, entry: tuple[str, str]) -> None:
     assert spinning(version) == entry
+
+
+def test_an_export_is_run_so(exported: OnnxEncoder) -> None:
+    name, value = spinning(onnxruntime.__version__)
+    assert exported._session.get_session_options().get_session_config_entry(name) == value

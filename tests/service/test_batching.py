@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -67,6 +68,35 @@ def test_callers_that_took_turns_come_together() -> None:
         await asyncio.gather(*first, *others)
         # Nobody's second batch is begun without those whose first has just ended.
         assert [sorted(batch) for batch in gate.batches[:2]] == [[1, 2], [1, 2, 3, 4]]
+        await made.stop()
+
+    run(scene)
+
+
+def test_who_comes_long_after_a_batch_waits_for_nobody() -> None:
+    async def scene() -> None:
+        gate = Gate()
+        gate.open.set()
+        made = batcher(gate, wait=1.0)
+        await asyncio.gather(*(made.ask(item) for item in (1, 2, 3)))
+        made._seconds, made._ended = 2.0, time.perf_counter() - 60
+        begun = time.perf_counter()
+        await made.ask(1)
+        assert time.perf_counter() - begun < 0.5
+        await made.stop()
+
+    run(scene)
+
+
+def test_a_full_batch_waits_for_nobody() -> None:
+    async def scene() -> None:
+        gate = Gate()
+        gate.open.set()
+        made = batcher(gate, budget=10.0, wait=1.0)
+        made._seconds, made._ended, made._expected = 2.0, time.perf_counter(), 8
+        begun = time.perf_counter()
+        await asyncio.gather(made.ask(4), made.ask(6))
+        assert time.perf_counter() - begun < 0.5
         await made.stop()
 
     run(scene)

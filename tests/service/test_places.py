@@ -25,22 +25,42 @@ from service.conftest import client_of
         (r"C:\data\reviews.csv", "reviews.csv"),
         (r"\\server\share\reviews.csv", "reviews.csv"),
         ("/", "/"),
+        ("/data/customer=acme/reviews.csv", "reviews.csv"),
+        ("/home/me/year=2024/month=1", "month=1"),
+        ("train=/a/x=1/b.csv test=/a/x=2/c d.csv [test]", "train=b.csv test=c d.csv [test]"),
     ],
 )
 def test_no_folder_is_told(origin: str, told: str) -> None:
     assert without_folders(origin) == told
 
 
-def test_no_answer_tells_a_path(tiny: Path) -> None:
+def test_no_answer_tells_a_path(tiny: Path, tiny_bert: Path) -> None:
     with client_of(tiny) as client:
         (facts,) = client.get("/v1/stores").json()["stores"]
     assert facts["dataset"] == "tiny.jsonl"
-    assert "/" not in facts["encoder"]["model"]
+    assert facts["encoder"]["model"] == tiny_bert.name
 
 
 @pytest.mark.parametrize("kind", ["map", "compare", "audit"])
-def test_no_report_tells_a_path(tiny: Path, tmp_path: Path, kind: str) -> None:
+def test_no_report_tells_a_path(tiny: Path, tiny_bert: Path, tmp_path: Path, kind: str) -> None:
     file = tmp_path / "report.json"
     report.main(kind, str(tiny), str(file))
-    assert json.loads(file.read_text(encoding="utf-8"))
-    assert str(tmp_path) not in file.read_text(encoding="utf-8")
+    said = file.read_text(encoding="utf-8")
+    assert json.loads(said)
+    assert str(tmp_path) not in said
+    assert str(tiny_bert.parent) not in said
+
+
+def test_no_problem_tells_a_path(tiny: Path) -> None:
+    for file in [*(tiny / "index").iterdir(), *(tiny / "derived").rglob("*.*")]:
+        if file.is_file():
+            file.write_bytes(b"damaged")
+    with client_of(tiny) as client:
+        said = client.get("/v1/stores").text
+        facts = json.loads(said)["stores"][0]
+        assert facts["index"]["problem"]
+        assert str(tiny.parent) not in said
+        for shard in (tiny / "embeddings").iterdir():
+            shard.write_bytes(shard.read_bytes()[:5000])
+        problem = client.post("/v1/search", json={"id": "r1"})
+    assert str(tiny.parent) not in problem.text

@@ -159,8 +159,10 @@ def test_an_encoder_that_cannot_be_loaded_is_told_without_a_traceback(
     monkeypatch.setenv("EMBSTORE_ONNX", "off")
     aside = tiny_bert.rename(tiny_bert.with_name("aside"))
     command = [sys.executable, "-m", "embstore_cli", "serve", "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    aside.rename(tiny_bert)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        aside.rename(tiny_bert)
     assert done.returncode == 1
     assert "Error: " in done.stderr
     assert str(tiny_bert) in done.stderr
@@ -173,8 +175,10 @@ def test_workers_that_cannot_load_the_encoder_end_the_service(
     monkeypatch.setenv("EMBSTORE_ONNX", "off")
     aside = tiny_bert.rename(tiny_bert.with_name("aside"))
     command = [sys.executable, "-m", "embstore_cli", "serve", "--port", "0", "--workers", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    aside.rename(tiny_bert)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        aside.rename(tiny_bert)
     assert done.returncode == 1
     assert "A worker could not start" in done.stderr
     assert str(tiny_bert) in done.stderr

@@ -90,6 +90,20 @@ def test_search_is_the_brute_force(made: tuple[Path, np.ndarray], k: int, where:
         assert store.index_problem == ""
 
 
+@pytest.mark.parametrize("n", [1, 2, 5, 11, 12, 40])
+@pytest.mark.parametrize("where", [{}, {"split": "test"}], ids=str)
+def test_any_number_of_queries_is_answered_alike(
+    made: tuple[Path, np.ndarray], n: int, where: dict[str, str]
+) -> None:
+    queries = np.resize(queries_for(made[1]), (n, made[1].shape[1]))
+    with Store.open(made[0]) as store:
+        similarities, rows = store.search(queries, 10, **where)
+        for place, query in enumerate(queries):
+            alone, its_rows = store.search(query[np.newaxis], 10, **where)
+            np.testing.assert_array_equal(similarities[place], alone[0])
+            np.testing.assert_array_equal(rows[place], its_rows[0])
+
+
 @pytest.mark.parametrize("change", [remove_index, damage_index])
 def test_search_without_a_usable_index_is_the_brute_force(
     made: tuple[Path, np.ndarray], tmp_path: Path, change: Callable[[Path], None]

@@ -29,6 +29,7 @@ from embstore.store.structures.making import make_index
 N, DIM = 2000, 12
 KINDS = [IndexKind(*pair) for pair in product(STRUCTURES, STORAGES)]
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+exact = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.exact], ids=lambda kind: kind.name)
 approximate = pytest.mark.parametrize(
     "kind", [kind for kind in KINDS if not kind.exact], ids=lambda kind: kind.name
 )
@@ -78,6 +79,21 @@ def test_candidates_hold_all_that_tie_with_the_last(kind: IndexKind) -> None:
     index = make_index(kind, 2, 1000, lambda: iter([embeddings]), embeddings)
     found = index.candidates(np.array([1, 0], dtype=np.float32), 3, Allowed(np.ones(1000, dtype=bool)))
     assert set(range(500)) <= set(found.tolist())
+
+
+@exact
+@pytest.mark.parametrize("k", [1, 10, 10**9])
+@pytest.mark.parametrize("share", [1.0, 0.01, 0.0])
+def test_what_is_proposed_by_an_exact_index_are_the_candidates(kind: IndexKind, k: int, share: float) -> None:
+    # Equal rows, and of every second query: one scan is not enough for these alone.
+    embeddings = np.concatenate([np.repeat(UNIT[:1], 400, axis=0), UNIT[:600]])
+    embeddings[5] = np.nan
+    index = make_index(kind, DIM, len(embeddings), lambda: iter([embeddings]), UNIT[:600])
+    allowed = Allowed(np.random.default_rng(1).random(len(embeddings)) < share)
+    queries = np.concatenate([UNIT[:1], unit(clustered(3, 2)), UNIT[:1], UNIT[9:10]])
+    near = index.near(queries, k, allowed)
+    for query, rows in zip(queries, near, strict=True):
+        assert sorted(rows[rows >= 0]) == sorted(index.candidates(query, k, allowed))
 
 
 @approximate

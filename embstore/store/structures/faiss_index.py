@@ -18,7 +18,7 @@ _MARGIN = 16
 #: Similarities closer than this may be equal but for rounding of float32 sums.
 ROUNDING = 1e-5
 
-_Scan = Callable[[int], tuple[Similarities, Rows]]
+_Scan = Callable[[Rows, int], tuple[Similarities, Rows]]
 
 
 def write_checked(index: Any, file: IO[bytes]) -> tuple[int, str]:
@@ -78,36 +78,49 @@ def wide(k: int, ntotal: int) -> int:
     return min(2 * k + _MARGIN, ntotal)
 
 
-def search_one(index: Any, query: Embeddings, fetch: int, parameters: Any) -> tuple[Similarities, Rows]:
-    """Return similarities and rows of the ``fetch`` nearest to one query; row -1 in an empty place."""
-    found, rows = search_many(index, query[np.newaxis], fetch, parameters)
-    return found[0], rows[0]
-
-
-def search_many(index: Any, queries: Embeddings, fetch: int, parameters: Any) -> tuple[Similarities, Rows]:
-    """Return what `search_one` does of each query, by as many threads as faiss may use."""
+def searched(index: Any, queries: Embeddings, fetch: int, parameters: Any) -> tuple[Similarities, Rows]:
+    """Return similarities and rows of the ``fetch`` nearest to each query; row -1 in an empty place."""
     found, rows = index.search(queries, fetch, params=parameters)
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:
         found = 1 - found / 2
     return found, rows
 
 
-def fetched_first(k: int, available: int, error: float) -> int:
-    """Return how many rows `settled` fetches at first."""
-    return min(k + _MARGIN if error < 1e-3 else 4 * k + 64 * _MARGIN, available)
+def fine(error: float) -> bool:
+    """Tell whether stored similarities that err so far leave only few more rows to compare."""
+    return error < 1e-3
 
 
-def settled(scan: _Scan, k: int, available: int, error: float) -> Rows:
-    """Fetch more and more until what was not fetched cannot be among the k nearest."""
+def settled(scan: _Scan, n_queries: int, k: int, available: int, error: float) -> list[Rows]:
+    """Fetch more and more until what was not fetched cannot be among the k nearest, query by query.
+
+    Parameters
+    ----------
+    scan : callable
+        Takes places of queries and how many rows to fetch for each; returns what `searched` does.
+    n_queries, k, available : int
+        Queries, rows that are wanted and rows that may be returned.
+    error : float
+        See `storage_error`.
+
+    Returns
+    -------
+    list of ndarray, int64
+        For each query the min(k, available) nearest rows and all that may tie with the last, in no order.
+    """
     doubt = 2 * error + ROUNDING
-    fetch = fetched_first(k, available, error)
-    while fetch:
-        similarities, rows = scan(fetch)
-        floor = similarities[min(k, fetch) - 1] - doubt
+    fetch = min(k + _MARGIN if fine(error) else 4 * k + 64 * _MARGIN, available)
+    found: list[Rows] = [np.empty(0, dtype=np.int64)] * n_queries
+    pending = np.arange(n_queries)
+    while fetch and len(pending):
+        similarities, rows = scan(pending, fetch)
+        floor = similarities[:, min(k, fetch) - 1, np.newaxis] - doubt
+        # Row -1 fills the place of an embedding that is not finite.
+        near = (rows >= 0) & (similarities >= floor)
         # faiss returns ties in arbitrary order, so the k-th place is settled only below the last tie.
-        if fetch == available or similarities[-1] < floor:
-            # Row -1 fills the place of an embedding that is not finite.
-            near: Rows = rows[(rows >= 0) & (similarities >= floor)]
-            return near
+        done = (similarities[:, -1:] < floor)[:, 0] | (fetch == available)
+        for place in np.flatnonzero(done):
+            found[pending[place]] = rows[place][near[place]]
+        pending = pending[~done]
         fetch = min(4 * fetch, available)
-    return np.empty(0, dtype=np.int64)
+    return found

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from embstore.records import Embeddings, Rows
 from embstore.store.allowed import Allowed
+from embstore.store.index import FEW
 from embstore.store.structures.faiss_index import selector, storage_name, wide, write_checked
 from embstore.store.structures.flat import FlatIndex
 
@@ -25,6 +26,7 @@ class HnswIndex:
     """
 
     exact = False
+    few = FEW
     most_effort = 1024
 
     def __init__(self, index: Any) -> None:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from embstore.records import Embeddings, Rows, Similarities
 from embstore.store.allowed import Allowed
+from embstore.store.index import FEW
 from embstore.store.structures.faiss_index import (
-    search_one,
+    searched,
     selector,
     settled,
     storage_error,
@@ -31,6 +32,7 @@ class IvfIndex:
     """
 
     exact = False
+    few = FEW
 
     def __init__(self, index: Any) -> None:
         self._index = index
@@ -66,10 +68,10 @@ class IvfIndex:
         """Return, from all cells, rows that certainly hold the nearest; see `FlatIndex.candidates`."""
         parameters = self._parameters(self.most_effort, allowed)
 
-        def scan(fetch: int) -> tuple[Similarities, Rows]:
-            return search_one(self._index, query, fetch, parameters)
+        def scan(places: Rows, fetch: int) -> tuple[Similarities, Rows]:
+            return searched(self._index, query[np.newaxis][places], fetch, parameters)
 
-        return settled(scan, k, allowed.between(0, self.ntotal), self._error)
+        return settled(scan, 1, k, allowed.between(0, self.ntotal), self._error)[0]
 
     def write(self, file: IO[bytes]) -> tuple[int, str]:
         """Write the structure; see `write_checked`."""
