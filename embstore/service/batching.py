@@ -96,9 +96,11 @@ class Batcher(Generic[Item, Answer]):
             done: asyncio.Future[None] = loop.create_future()
             self._executor.submit(self._work_on, batch, loop, done)
             await done
+            self._forget()
             # Who waits while others are answered takes turns with them. Where these do not come in time, it
             # is tried more and more seldom.
-            self._expected = len(batch) + (0 if self._pause else len(self._waiting))
+            apart = self._pause and self._waiting
+            self._expected = len(self._waiting) + (0 if apart else len(batch))
             self._pause = max(0, self._pause - 1)
             # Until the next one comes it would keep a whole generation, and with it another encoder.
             del batch
@@ -126,26 +128,29 @@ class Batcher(Generic[Item, Answer]):
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
-        # Never longer than half of what a batch takes: a wait must cost less than it can gain.
-        wait = min(self._wait, self._seconds / 2)
-        until = time.perf_counter() + wait
-        if until > self._ended + 2 * wait:
-            # Who was answered last has gone.
+        now = time.perf_counter()
+        # Long after a batch, those that it answered have gone.
+        if self._enough() or now > self._ended + max(self._wait, self._seconds):
             return
         before = len(self._waiting)
+        # Never longer than half of what a batch takes: a wait must cost less than it can gain.
+        until = now + min(self._wait, self._seconds / 2)
         while not self._enough() and (left := until - time.perf_counter()) > 0:
             self._arrived.clear()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._arrived.wait(), left)
-        if len(self._waiting) > before:
-            self._vain = self._pause = 0
-        elif before < self._expected:
-            self._vain = self._pause = min(2 * self._vain + 1, _SELDOM)
+        # One of many may have come by chance.
+        came = 2 * (len(self._waiting) - before) >= self._expected - before
+        self._vain = self._pause = 0 if came else min(2 * self._vain + 1, _SELDOM)
 
     def _enough(self) -> bool:
         if len(self._waiting) >= self._expected:
             return True
-        return sum(self._weigh(item) for item, future in self._waiting if not future.done()) >= self._budget
+        return sum(self._weigh(item) for item, _ in self._waiting) >= self._budget
+
+    def _forget(self) -> None:
+        """Leave out whoever gave up."""
+        self._waiting = deque(one for one in self._waiting if not one[1].done())
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []

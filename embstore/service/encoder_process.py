@@ -122,9 +122,9 @@ class EncoderProcess:
                 fix="embstore serve --workers 1   (or a larger limit)",
             ) from error
         except Exception as error:
-            # Not the caller's mistake, whatever it is called elsewhere.
-            why = error.what if isinstance(error, EmbstoreError) else f"{type(error).__name__}: {error}."
-            raise NotReady("The encoder cannot be started again.", why=why) from error
+            # Not the caller's mistake, whatever it is called elsewhere, and its paths are not theirs to know.
+            logger.warning("The encoder cannot be started again: %s: %s", type(error).__name__, error)
+            raise NotReady("The encoder cannot be started again.", why="The service logs why.") from error
 
     def _check(self, fingerprint: str) -> None:
         if fingerprint != self.fingerprint:

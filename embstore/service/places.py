@@ -11,7 +11,9 @@ from typing import Any
 _ABSOLUTE = r"(?:/|[A-Za-z]:[/\\]|\\\\)"
 _SPLIT = r"[\w.-]+="
 # At the start, or behind a split's name, an absolute path up to its last part.
-_FOLDERS = re.compile(rf"(^|(?:^| ){_SPLIT}){_ABSOLUTE}(?:(?:(?! {_SPLIT}{_ABSOLUTE}).)*[/\\])?(?=[^/\\])")
+_FOLDERS = re.compile(
+    rf"(^|(?:^| ){_SPLIT}){_ABSOLUTE}(?:(?:(?! {_SPLIT}{_ABSOLUTE}).)*[/\\])?(?=[^/\\])", re.DOTALL
+)
 
 
 def without_folders(origin: str) -> str:
@@ -34,6 +36,8 @@ def without_folders(origin: str) -> str:
 
 def within(store: Path, said: str) -> str:
     """Return what an error says with the paths of a store's files told from inside its folder."""
+    if not store.is_absolute():
+        return said
     return said.replace(f"{store}{os.sep}", "").replace(str(store), store.name)
 
 

@@ -23,7 +23,7 @@ from embstore.store import Store
 
 router = APIRouter(prefix="/v1")
 # Raise it when kept reports have another form than before.
-_VERSION = 2
+_VERSION = 3
 # The lowest priority: requests go first.
 _NICE = 19
 _JSON: dict[int | str, dict[str, Any]] = {

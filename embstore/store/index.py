@@ -29,7 +29,7 @@ class SimilarityIndex(Protocol):
 
     @property
     def few(self) -> int:
-        """Queries at once from which a product with all embeddings answers faster than `candidates` does."""
+        """Queries at once from which a product with all embeddings answers exactly in less time than this."""
         ...
 
     @property

@@ -88,6 +88,30 @@ def test_who_comes_long_after_a_batch_waits_for_nobody() -> None:
     run(scene)
 
 
+def test_those_who_do_not_come_in_time_are_waited_for_more_and_more_seldom() -> None:
+    async def scene() -> None:
+        gate = Gate()
+        gate.open.set()
+        made = batcher(gate, wait=0.001)
+        pauses = []
+        for _ in range(4):
+            # As if another had been answered a moment ago.
+            made._seconds, made._ended, made._expected = 1.0, time.perf_counter(), 2
+            await made.ask(1)
+            pauses.append(made._vain)
+        assert pauses == [1, 3, 7, 15]
+        made._seconds, made._ended, made._expected = 1.0, time.perf_counter(), 2
+        made._wait = 1.0
+        first = asyncio.create_task(made.ask(1))
+        await asyncio.sleep(0.02)
+        await asyncio.gather(first, made.ask(2))
+        assert gate.batches[-1] == [1, 2]
+        assert made._vain == 0
+        await made.stop()
+
+    run(scene)
+
+
 def test_a_full_batch_waits_for_nobody() -> None:
     async def scene() -> None:
         gate = Gate()
@@ -97,6 +121,8 @@ def test_a_full_batch_waits_for_nobody() -> None:
         begun = time.perf_counter()
         await asyncio.gather(made.ask(4), made.ask(6))
         assert time.perf_counter() - begun < 0.5
+        # That nobody else came says nothing of whether they would have.
+        assert not made._pause
         await made.stop()
 
     run(scene)

@@ -121,15 +121,18 @@ def test_a_signal_before_it_listens_to_one_does_not_end_it(tiny: Path) -> None:
 
 
 def test_what_keeps_another_from_starting_is_told_as_not_ready(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     encoder = EncoderProcess(tiny)
     wanted = encoder.encode(TEXTS)
     os.kill(encoder.pid, signal.SIGKILL)
     aside = tiny.rename(tmp_path / "aside")
-    with pytest.raises(NotReady, match="cannot be started again"):
+    with caplog.at_level(logging.WARNING), pytest.raises(NotReady, match="cannot be started again") as told:
         encoder.encode(TEXTS)
     aside.rename(tiny)
+    # The path is for the log.
+    assert str(tiny) in caplog.text
+    assert str(tiny) not in str(told.value)
     for program, said in (
         ("/bin/false", "while it loaded"),
         ("/nowhere/python", "process cannot be started"),

@@ -25,6 +25,7 @@ from service.conftest import client_of
         (r"C:\data\reviews.csv", "reviews.csv"),
         (r"\\server\share\reviews.csv", "reviews.csv"),
         ("/", "/"),
+        ("/a/b\nc/d.csv", "d.csv"),
         ("/data/customer=acme/reviews.csv", "reviews.csv"),
         ("/home/me/year=2024/month=1", "month=1"),
         ("train=/a/x=1/b.csv test=/a/x=2/c d.csv [test]", "train=b.csv test=c d.csv [test]"),
@@ -63,4 +64,6 @@ def test_no_problem_tells_a_path(tiny: Path) -> None:
         for shard in (tiny / "embeddings").iterdir():
             shard.write_bytes(shard.read_bytes()[:5000])
         problem = client.post("/v1/search", json={"id": "r1"})
+    assert problem.status_code >= 500
+    assert "embeddings/" in problem.text
     assert str(tiny.parent) not in problem.text

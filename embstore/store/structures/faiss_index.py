@@ -86,11 +86,6 @@ def searched(index: Any, queries: Embeddings, fetch: int, parameters: Any) -> tu
     return found, rows
 
 
-def fine(error: float) -> bool:
-    """Tell whether stored similarities that err so far leave only few more rows to compare."""
-    return error < 1e-3
-
-
 def settled(scan: _Scan, n_queries: int, k: int, available: int, error: float) -> list[Rows]:
     """Fetch more and more until what was not fetched cannot be among the k nearest, query by query.
 
@@ -109,7 +104,7 @@ def settled(scan: _Scan, n_queries: int, k: int, available: int, error: float) -
         For each query the min(k, available) nearest rows and all that may tie with the last, in no order.
     """
     doubt = 2 * error + ROUNDING
-    fetch = min(k + _MARGIN if fine(error) else 4 * k + 64 * _MARGIN, available)
+    fetch = min(k + _MARGIN if error < 1e-3 else 4 * k + 64 * _MARGIN, available)
     found: list[Rows] = [np.empty(0, dtype=np.int64)] * n_queries
     pending = np.arange(n_queries)
     while fetch and len(pending):

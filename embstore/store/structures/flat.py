@@ -13,7 +13,6 @@ from embstore.records import Embeddings, Rows, Similarities
 from embstore.store.allowed import Allowed
 from embstore.store.index import FEW, unit
 from embstore.store.structures.faiss_index import (
-    fine,
     searched,
     selector,
     settled,
@@ -37,9 +36,9 @@ class FlatIndex:
     def __init__(self, index: Any) -> None:
         self._index = index
         self._error = storage_error(index)
-        # Eight queries over 20,000 rows in float16 take half of the time of the product, as it reads float32.
-        self.few = 12 if fine(self._error) else FEW
         self.factory = storage_name(index)
+        # Eight queries over 20,000 rows in float16 take half of the time of the product, which reads float32.
+        self.few = 12 if self.factory == "SQfp16" else FEW
 
     @classmethod
     def build(cls, dim: int, blocks: Iterable[Embeddings]) -> FlatIndex:
