@@ -153,35 +153,25 @@ def test_no_request_fails_where_the_encoder_is_killed_and_it_ends_with_the_servi
     assert not any(map(maps_of, encoders))
 
 
-def test_an_encoder_that_cannot_be_loaded_is_told_without_a_traceback(
-    tiny: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("workers", "said"),
+    # A worker of several logs what is wrong, with a traceback.
+    [("1", "Error: "), ("2", "A worker could not start")],
+)
+def test_an_encoder_that_cannot_be_loaded_is_told(
+    tiny: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, workers: str, said: str
 ) -> None:
     monkeypatch.setenv("EMBSTORE_ONNX", "off")
     aside = tiny_bert.rename(tiny_bert.with_name("aside"))
-    command = [sys.executable, "-m", "embstore_cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "embstore_cli", "serve", "--port", "0", "--workers", workers]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     finally:
         aside.rename(tiny_bert)
     assert done.returncode == 1
-    assert "Error: " in done.stderr
+    assert said in done.stderr
     assert str(tiny_bert) in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_workers_that_cannot_load_the_encoder_end_the_service(
-    tiny: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("EMBSTORE_ONNX", "off")
-    aside = tiny_bert.rename(tiny_bert.with_name("aside"))
-    command = [sys.executable, "-m", "embstore_cli", "serve", "--port", "0", "--workers", "2"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    finally:
-        aside.rename(tiny_bert)
-    assert done.returncode == 1
-    assert "A worker could not start" in done.stderr
-    assert str(tiny_bert) in done.stderr
+    assert ("Traceback" in done.stderr) == (workers == "2")
 
 
 def test_usage_counts_the_tokens_that_were_read(tiny: Path, start: Start) -> None:
