@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -99,3 +99,29 @@ def complete_bytes(path: Path) -> Iterator[IO[bytes]]:
         raise DiskFailure(
             f"Writing to {path} failed: {error.strerror}.", fix=f"df -h {path.parent}"
         ) from error
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write files into a folder, made where it is missing: all of them, or what was there stays.
+
+    Parameters
+    ----------
+    folder : Path
+        See `check_folder`.
+    texts : mapping of str to str
+        The files' texts by their names. Half of a surrogate pair, which no file holds, becomes a ``?``.
+
+    Raises
+    ------
+    DiskFailure
+        The disk is full or refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskFailure(
+            f"Writing to {folder} failed: {error.strerror}.", fix="choose another folder"
+        ) from error
+    with ExitStack() as files:
+        for name, text in texts.items():
+            files.enter_context(complete_bytes(folder / name)).write(text.encode(errors="replace"))

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from embstore.errors import DiskFailure
 from embstore.maps import words
 from embstore.maps.figures import PALETTE
 from embstore.maps.pages import template
-from embstore.outputs import check_folder
+from embstore.outputs import check_folder, write_texts
 
 PAGE, CONTENT = "index.html", "audit.json"
 
@@ -43,15 +42,8 @@ def write_audit(content: Mapping[str, Any], folder: str | Path, *, overwrite: bo
     target = Path(folder)
     check_folder(target, overwrite=overwrite)
     page = render_audit(content)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        numbers = json.dumps(content, ensure_ascii=False, indent=1)
-        (target / CONTENT).write_text(numbers + "\n", encoding="utf-8", errors="replace")
-        (target / PAGE).write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise DiskFailure(
-            f"Writing to {target} failed: {error.strerror}.", fix="choose another folder"
-        ) from error
+    numbers = json.dumps(content, ensure_ascii=False, indent=1)
+    write_texts(target, {CONTENT: numbers + "\n", PAGE: page})
     return target / PAGE
 
 

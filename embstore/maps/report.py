@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from embstore.errors import DiskFailure
 from embstore.maps import words
 from embstore.maps.figures import (
     PALETTE,
@@ -20,7 +19,7 @@ from embstore.maps.figures import (
     curve_figure,
 )
 from embstore.maps.pages import template
-from embstore.outputs import check_folder
+from embstore.outputs import check_folder, write_texts
 
 PAGE, CONTENT = "index.html", "comparison.json"
 _SCORES = {
@@ -61,15 +60,8 @@ def write_report(comparison: Mapping[str, Any], folder: str | Path, *, overwrite
     target = Path(folder)
     check_folder(target, overwrite=overwrite)
     page = render(comparison)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        content = json.dumps(comparison, ensure_ascii=False, indent=1)
-        (target / CONTENT).write_text(content + "\n", encoding="utf-8", errors="replace")
-        (target / PAGE).write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise DiskFailure(
-            f"Writing to {target} failed: {error.strerror}.", fix="choose another folder"
-        ) from error
+    numbers = json.dumps(comparison, ensure_ascii=False, indent=1)
+    write_texts(target, {CONTENT: numbers + "\n", PAGE: page})
     return target / PAGE
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,32 @@ def test_the_numbers_lie_beside_the_page(tmp_path: Path) -> None:
     page = write_report(comparison(), tmp_path / "report")
     assert page.name == "index.html"
     assert json.loads((page.parent / "comparison.json").read_text())["best"] == "knn"
+
+
+@pytest.mark.parametrize("refused", [1, 2], ids=["the first file", "the second"])
+def test_a_full_disk_leaves_the_older_report(tmp_path: Path, refused: int) -> None:
+    page = write_report(comparison(), tmp_path)
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    # Real, and in a process of its own, whose files may be no larger than the first but for a byte.
+    most = sorted(map(len, before.values()))[refused - 1] - 1
+    code = f"""
+import json, resource, signal, sys
+from embstore.maps.report import write_report
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))
+write_report(json.load(sys.stdin), {str(tmp_path)!r}, overwrite=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        input=json.dumps(comparison()),
+        capture_output=True,
+        text=True,
+    )
+    assert "DiskFailure" in done.stderr
+    assert "File too large" in done.stderr
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
+    assert page.name in before
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
