@@ -14,6 +14,7 @@ import numpy as np
 from embstore.errors import InvalidInput
 from embstore.records import Embeddings, Encoded
 from embstore.service.batching import Batcher
+from embstore.service.encoder_process import EncoderProcess
 from embstore.service.live import LiveStore
 from embstore.service.metrics import Metrics
 from embstore.service.opened import Opened
@@ -63,7 +64,7 @@ class Desk:
         self._asking: Batcher[Question, Any] = Batcher(self._answer, budget=64, name="ask")
         self._store = Lock()
         self._closing: set[asyncio.Task[None]] = set()
-        live.close = self._close
+        live.close, live.mend = self._close, self._mend
 
     async def start(self) -> None:
         """Open the store and start the threads; raises as `LiveStore.start` does."""
@@ -78,6 +79,12 @@ class Desk:
         await self._encoding.stop()
         await self._asking.stop()
         await self.live.stop()
+
+    @property
+    def problem(self) -> str:
+        """Why texts cannot be encoded now, or the empty string; raises as `LiveStore.current` does."""
+        encoder = self.live.current.encoder
+        return encoder.problem if isinstance(encoder, EncoderProcess) else ""
 
     async def encode(self, opened: Opened, texts: list[str]) -> Encoded:
         """Embed the texts of a request, together with those of others.
@@ -108,6 +115,13 @@ class Desk:
         task = asyncio.get_running_loop().create_task(close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    async def _mend(self, opened: Opened) -> bool:
+        """Have an encoder whose process ended started anew; return whether it answers."""
+        encoder = opened.encoder
+        if not isinstance(encoder, EncoderProcess) or not encoder.ended:
+            return True
+        return await self._encoding.run(encoder.revive)
 
     def _answer(self, questions: Sequence[Question]) -> list[Any]:
         with self._store:

@@ -64,6 +64,8 @@ class EncoderProcess:
         Of the encoder; see `TextEncoder`.
     pid : int
         Of the process.
+    problem : str
+        Why the last one could not be started, or the empty string.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class EncoderProcess:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.problem = ""
         self.dim, self.fingerprint, self.config = self._start()
 
     def encode(self, texts: Sequence[str]) -> Encoded:
@@ -83,19 +86,32 @@ class EncoderProcess:
         Raises
         ------
         NotReady
-            The process ended twice over these texts, or another cannot be started.
+            The process ended twice over these texts, or another could not be started.
         EmbstoreError
             The encoder refused the texts.
         RuntimeError
             It failed otherwise; its process logs how.
         """
         asked: Asked = n_threads(), list(texts)
+        if self.problem:
+            raise NotReady(self.problem, why="The service logs why, and goes on trying.")
         try:
             found = self._ask(asked)
         except (EOFError, OSError):
-            logger.warning("The encoder's process ended; another is started.")
             found = self._ask_again(asked)
         return _unless_error(found)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is no process; may be asked by any thread."""
+        return bool(self.problem) or self._process.poll() is not None
+
+    def revive(self) -> bool:
+        """Start another process where this one ended; return whether there is one."""
+        if self.ended:
+            with suppress(NotReady):
+                self._start_again()
+        return not self.problem
 
     def _ask(self, asked: Asked) -> Encoded | Exception:
         try:
@@ -108,23 +124,31 @@ class EncoderProcess:
         return found
 
     def _ask_again(self, asked: Asked) -> Encoded | Exception:
+        self._start_again()
         try:
-            # Before anything is loaded: another encoder's embeddings are no answer.
-            self._check(read_manifest(self._path).fingerprint)
-            self._check(self._start()[1])
             return self._ask(asked)
-        except NotReady:
-            raise
         except (EOFError, OSError) as error:
             raise NotReady(
                 "The encoder's process ended again.",
                 why="It is killed where the machine or its container has no more memory.",
                 fix="embstore serve --workers 1   (or a larger limit)",
             ) from error
+
+    def _start_again(self) -> None:
+        logger.warning("The encoder's process ended; another is started.")
+        try:
+            # Before anything is loaded: another encoder's embeddings are no answer.
+            self._check(read_manifest(self._path).fingerprint)
+            self._check(self._start()[1])
+        except NotReady as error:
+            self.problem = error.what
+            raise
         except Exception as error:
             # Not the caller's mistake, whatever it is called elsewhere, and its paths are not theirs to know.
             logger.warning("The encoder cannot be started again: %s: %s", type(error).__name__, error)
-            raise NotReady("The encoder cannot be started again.", why="The service logs why.") from error
+            self.problem = "The encoder cannot be started again."
+            raise NotReady(self.problem, why="The service logs why, and goes on trying.") from error
+        self.problem = ""
 
     def _check(self, fingerprint: str) -> None:
         if fingerprint != self.fingerprint:
@@ -137,7 +161,7 @@ class EncoderProcess:
             ours, process = _started(self._path)
         except OSError as error:
             raise NotReady("The encoder's process cannot be started.", why=f"{error.strerror}.") from error
-        self._connection = ours
+        self._connection, self._process = ours, process
         self.pid = process.pid
         #: Ends the process, which has nothing to lose; done by itself once nobody holds this object.
         self.close = weakref.finalize(self, _end, process, ours)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +19,7 @@ from embstore.store.snapshot import RecordsReader
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
-# Seconds between looks at the store; twice as many after each that failed, up to the most.
+# Seconds between looks at store and encoder; twice as many after each that failed, up to the most.
 _LOOK, _MOST = 1.0, 30.0
 
 
@@ -38,6 +38,8 @@ class LiveStore:
         self.path = path
         #: Closes a generation that nobody waits for any more; whoever asks it in a thread closes it there.
         self.close: Callable[[Opened], object] = lambda opened: opened.store.close()
+        #: Brings the encoder of a generation back where that ended; returns whether it answers.
+        self.mend: Callable[[Opened], Awaitable[bool]] = _mended
         self._metrics = metrics
         self._current: Opened | None = None
         self._problem = self._warned = ""
@@ -110,7 +112,8 @@ class LiveStore:
             await asyncio.sleep(pause)
             try:
                 await self._look()
-                self._warned, pause = "", _LOOK
+                mended = self._current is None or await self.mend(self._current)
+                self._warned, pause = "", _LOOK if mended else min(2 * pause, _MOST)
             except Exception as error:  # noqa: BLE001 - whatever it is, there may be a store to take later
                 pause = min(2 * pause, _MOST)
                 self._warn(error)
@@ -156,6 +159,10 @@ class LiveStore:
 
     async def _in_thread(self, call: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+
+async def _mended(_: Opened) -> bool:
+    return True
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -31,6 +31,8 @@ from stub_encoder import StubEncoder
 
 KEY = "a-key-of-more-than-sixteen-characters"
 LABELS = ("happy", "sad")
+# Seconds that tests wait for what another thread or process does.
+WAIT = 20
 
 
 def rows(n: int = 60) -> list[dict[str, Any]]:
@@ -193,3 +195,13 @@ def serving(store: Path, cache: Path, *options: str) -> Iterator[str]:
         finally:
             process.kill()
             process.communicate()
+
+
+def until(found: Callable[[], Any]) -> Any:
+    """Wait until something is true, and return it."""
+    deadline = time.monotonic() + WAIT
+    while time.monotonic() < deadline:
+        if answer := found():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"It did not come true in {WAIT} s.")

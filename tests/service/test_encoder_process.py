@@ -21,7 +21,7 @@ from embstore.records import Encoded
 from embstore.service import encoder_process, opened
 from embstore.service.encoder_process import EncoderProcess, answer, load_for_service
 from embstore.store.structures.exact import threads
-from service.conftest import client_of
+from service.conftest import client_of, until
 from stub_encoder import StubEncoder
 
 TEXTS = ["the cat sat", "a", "the cat sat on the mat " * 30]
@@ -56,7 +56,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Sequence
     ours, theirs = Pipe()
     other = threading.Thread(target=answer, args=(theirs, tmp_path), daemon=True)
     here = EncoderProcess.__new__(EncoderProcess)
-    here._connection = ours
+    here._connection, here.problem = ours, ""
     other.start()
     assert ours.recv()[0] == 16
     return here.encode
@@ -109,6 +109,32 @@ def test_another_is_started_where_it_is_killed(tiny: Path, caplog: pytest.LogCap
     assert "ended" in caplog.text
 
 
+def test_a_service_has_it_started_again_before_a_text_asks_and_is_not_ready_until_then(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[EncoderProcess] = []
+
+    def begin(path: Path) -> EncoderProcess:
+        begun.append(EncoderProcess(path))
+        return begun[0]
+
+    monkeypatch.setattr(opened, "EncoderProcess", begin)
+    with client_of(tiny) as client:
+        first = begun[0].pid
+        os.kill(first, signal.SIGKILL)
+        until(lambda: begun[0].pid != first and not begun[0].ended)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", "/bin/false")
+            os.kill(begun[0].pid, signal.SIGKILL)
+            until(lambda: client.get("/readyz").status_code == 503)
+            refused = client.post("/v1/search", json={"text": "the cat"})
+            assert (refused.status_code, refused.json()["type"]) == (503, "urn:embstore:problem:not-ready")
+            assert client.post("/v1/search", json={"id": "r1"}).status_code == 200
+            assert client.get("/healthz").status_code == 200
+        until(lambda: client.get("/readyz").status_code == 200)
+        assert client.post("/v1/search", json={"text": "the cat"}).status_code == 200
+
+
 def test_a_signal_before_it_listens_to_one_does_not_end_it(tiny: Path) -> None:
     connection, process = encoder_process._started(tiny)
     process.send_signal(signal.SIGTERM)
@@ -139,8 +165,13 @@ def test_what_keeps_another_from_starting_is_told_as_not_ready(
     ):
         with monkeypatch.context() as patch:
             patch.setattr(sys, "executable", program)
+            assert not encoder.revive()
+            # Nobody waits for what was tried in vain just now.
             with pytest.raises(NotReady, match=said):
                 encoder.encode(TEXTS)
+    assert encoder.ended
+    assert encoder.revive()
+    assert not encoder.ended
     np.testing.assert_array_equal(encoder.encode(TEXTS).embeddings, wanted.embeddings)
 
 

@@ -18,19 +18,8 @@ from starlette.testclient import TestClient
 
 import embstore
 from embstore.service import live
-from service.conftest import build, client_of, rows
+from service.conftest import WAIT, build, client_of, rows, until
 from stub_encoder import StubEncoder
-
-WAIT = 20
-
-
-def until(found: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + WAIT
-    while time.monotonic() < deadline:
-        if answer := found():
-            return answer
-        time.sleep(0.05)
-    raise AssertionError(f"It did not come true in {WAIT} s.")
 
 
 def generation(client: TestClient) -> int:
