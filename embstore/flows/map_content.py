@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ def map_content(projection: Projection) -> dict[str, Any]:
         ``labels``, ``splits``, ``predicted`` (the label that the nearest others vote for), ``agreement``
         (share of the nearest others of the same label), ``neighbors`` (positions) and ``similarities``.
     """
-    with Store.open(projection.store) as store:
+    # As a path: a name alone would be looked up in the usual home.
+    with Store.open(Path(projection.store)) as store:
         graph = graph_of(store)
         splits = list(dict.fromkeys(projection.splits))
         similarities, rows = graph.within(projection.rows, splits=splits, k=_VOTING)

@@ -15,6 +15,7 @@ from sklearn.manifold import trustworthiness
 
 import embstore
 from embstore.errors import InvalidData, InvalidInput, NotFound
+from embstore.flows.map_content import map_content
 from embstore.maps.layout import Nearest, minmax
 from embstore.maps.projection import Projector
 from embstore.store.derived import list_derived
@@ -34,6 +35,25 @@ def store(tmp_path: Path, tiny_bert: Path) -> str:
 def kept(store: str) -> int:
     with embstore.Store.open(store) as opened:
         return len(list_derived(opened.reader, "projection"))
+
+
+def test_the_page_of_a_store_beside_another_of_its_name_shows_its_own_neighbors(
+    tmp_path: Path, tiny_bert: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    records = [{"id": f"here {i}", "split": "train", "label": "a", "text": f"{i} cats sat"} for i in range(9)]
+    table = here / "records.jsonl"
+    table.write_text("".join(json.dumps(row) + "\n" for row in records), encoding="utf-8")
+    embstore.build_store(table, store, encoder=str(tiny_bert), home=here)
+    monkeypatch.chdir(here)
+    # Its path is its name alone, which elsewhere is looked up in the usual home.
+    near, far = (
+        map_content(embstore.project_store(store, home=home, options=Options(neighbors=3)))
+        for home in (".", here)
+    )
+    assert near["similarities"] == far["similarities"]
+    assert near["neighbors"] == far["neighbors"]
 
 
 def test_a_projection_keeps_neighbors_together_and_is_the_same_again() -> None:
