@@ -9,8 +9,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import embstore
 import embstore.flows.opening  # (a store opened here can load its encoder)
 from embstore.errors import InvalidData, NotFound
@@ -22,7 +20,17 @@ from embstore.flows.labelled import (
     training_split,
     validation_split,
 )
-from embstore.flows.outcomes import Outcome, Task, changed_sides, dummy, head_outcome, judged, latency
+from embstore.flows.outcomes import (
+    Outcome,
+    Task,
+    changed_sides,
+    dummy,
+    head_outcome,
+    judged,
+    latency,
+    notes_on,
+    paired,
+)
 from embstore.learn.duplicates import leaked, repeated
 from embstore.learn.metrics import Score, compare_pair
 from embstore.learn.sampling import check_sampling, hold_out
@@ -147,7 +155,7 @@ def compare_methods(
         outcomes = [dummy(task), *(head_outcome(opened, name, task, chosen.heads) for name in HEADS)]
         fitted = time.perf_counter() - begun
         encode_seconds, latencies = _timed(opened, task, outcomes)
-        # The better head by what it was tuned on, not by the texts that judge it.
+        # By what it was not fitted on, and not by the texts that judge it.
         best = max(outcomes[1:], key=lambda outcome: outcome.held_out)
         tuned = chosen.finetune and embstore.finetuned_outcome(
             opened, task, chosen.finetune, progress, on_epoch
@@ -157,29 +165,12 @@ def compare_methods(
         methods = [
             judged(task, one, latencies.get(one.name, one.latency_ms), chosen.seed) for one in outcomes
         ]
-        accuracy = next(Score(**one["scores"]["accuracy"]) for one in methods if one["name"] == best.name)
         shots = list(chosen.shots) or (default_shots(task.train.labels) if chosen.curve else [])
         curve = learning_curve(task, shots, chosen.seeds, chosen.protocol, progress) if shots else None
-        right = {one.name: one.codes == task.true for one in outcomes}
-        pairs = [
-            compare_pair(one, other, right[one], right[other], chosen.seed).as_json()
-            for place, one in enumerate(right)
-            for other in list(right)[place + 1 :]
-        ]
-        verdict = judge(
-            accuracy,
-            compare_pair(best.name, tuned.name, right[best.name], right[tuned.name], chosen.seed)
-            if tuned
-            else None,
-            n=len(task.evaluated),
-            frozen_seconds=encode_seconds + fitted,
-            finetune_seconds=tuned.fit_seconds if tuned else None,
-            worth=chosen.worth,
-        )
         content = {
             **_about(opened, task, judged_by, chosen),
             "methods": methods,
-            "pairs": pairs,
+            "pairs": paired(task, outcomes, chosen.seed),
             "curve": curve,
             "changed": changed_sides(task, outcomes[1:]),
             "best": best.name,
@@ -189,7 +180,34 @@ def compare_methods(
                 "finetune_seconds": round(tuned.fit_seconds, 2) if tuned else None,
             },
         }
-        return Comparison(content, verdict, _notes(task))
+        scores = next(one["clean_scores"] or one["scores"] for one in methods if one["name"] == best.name)
+        accuracy = Score(**scores["accuracy"])
+        verdict = _verdict(task, accuracy, best, tuned or None, encode_seconds + fitted, chosen)
+        return Comparison(content, verdict, notes_on(task))
+
+
+def _verdict(
+    task: Task,
+    accuracy: Score,
+    best: Outcome,
+    tuned: Outcome | None,
+    frozen_seconds: float,
+    options: CompareOptions,
+) -> Verdict:
+    """Judge by the texts that are new: by others, whoever remembers train would win."""
+    new = task.clean
+    gain = None
+    if tuned is not None and new.any():
+        frozen, trained = ((one.codes == task.true)[new] for one in (best, tuned))
+        gain = compare_pair(best.name, tuned.name, frozen, trained, options.seed)
+    return judge(
+        accuracy,
+        gain,
+        n=int(new.sum()),
+        frozen_seconds=frozen_seconds,
+        finetune_seconds=tuned.fit_seconds if tuned else None,
+        worth=options.worth,
+    )
 
 
 def _task(store: Store, options: CompareOptions) -> tuple[Task, str]:
@@ -255,22 +273,3 @@ def _about(store: Store, task: Task, judged_by: str, options: CompareOptions) ->
             "leaked": int(leaked(task.evaluated.texts, task.train.texts).sum()),
         },
     }
-
-
-def _notes(task: Task) -> list[str]:
-    notes = []
-    unseen = sorted(set(task.evaluated.labels) - set(task.train.labels))
-    if unseen:
-        n = sum(label in unseen for label in task.evaluated.labels)
-        notes.append(
-            f"{counted(n, 'evaluated text')} with a label that train lacks: counted as wrong "
-            f"({', '.join(unseen)})."
-        )
-    labels, counts = np.unique(task.train.labels, return_counts=True)
-    if single := labels[counts == 1].tolist():
-        notes.append(f"Labels with one training text, which nothing can be held out of: {', '.join(single)}.")
-    # What is held out of train has its name and its records without a label.
-    for name, n in {one.name: one.unlabelled for one in (task.train, task.evaluated)}.items():
-        if n:
-            notes.append(f"{counted(n, 'record')} of {name} without a label: left out.")
-    return notes

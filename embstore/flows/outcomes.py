@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from embstore.flows.fit import settings_of
-from embstore.flows.heads import HeadOptions, fit_on
+from embstore.flows.heads import FittedHead, HeadOptions, fit_on
 from embstore.flows.labelled import LabelledSplit
-from embstore.learn.duplicates import leaked, repeated
-from embstore.learn.metrics import Score, confusion_matrix, per_class, scores
-from embstore.records import Codes, Mask, Probabilities
+from embstore.learn.duplicates import copied, leaked, repeated
+from embstore.learn.metrics import Score, compare_pair, confusion_matrix, per_class, scores
+from embstore.records import Codes, Mask, Probabilities, Rows
 from embstore.store import Store
+from embstore.wording import counted
 
 TITLES = {
     "dummy": "most frequent label",
@@ -82,7 +84,8 @@ class Outcome:
     tuned_on : str
         What its settings were chosen on.
     held_out : float
-        Accuracy on what it was tuned on, in [0, 1].
+        Accuracy in [0, 1] on texts that it was not fitted on, the same for both heads: those of the
+        validation split that are new, else those of train that stand there once.
     fit_seconds, predict_seconds : float
         Wall time of the fit, choice of settings included, and of all evaluated texts; of a head on embeddings
         that are there already.
@@ -131,11 +134,29 @@ def head_outcome(store: Store, name: str, task: Task, options: HeadOptions) -> O
         codes=task.known[probabilities.argmax(axis=1)],
         probabilities=probabilities,
         tuned_on=fitted.tuned_on,
-        held_out=fitted.head.held_out_.accuracy,
+        held_out=_held_out(fitted, task),
         fit_seconds=fitted.seconds,
         predict_seconds=seconds,
         bytes=size,
     )
+
+
+def _held_out(fitted: FittedHead, task: Task) -> float:
+    """Return what the better head is chosen by; a copy, which a kNN head finds surely, tells nothing."""
+    if task.validation is not None:
+        labels = np.array(task.validation.labels)
+        right = fitted.head.predict(np.asarray(task.validation.embeddings)) == labels
+        new = ~leaked(task.validation.texts, task.train.texts)
+    else:
+        right = fitted.head.held_out_.correct
+        new = ~copied(task.train.texts)
+        if fitted.name == "logistic":
+            # The only text of a label is in no fold.
+            _, codes, counts = np.unique(task.train.labels, return_inverse=True, return_counts=True)
+            new = new[counts[codes] > 1]
+    if len(new) != len(right) or not new.any():
+        return float(right.mean())
+    return float(right[new].mean())
 
 
 def judged(task: Task, outcome: Outcome, latency_ms: float | None, seed: int) -> dict[str, Any]:
@@ -144,18 +165,17 @@ def judged(task: Task, outcome: Outcome, latency_ms: float | None, seed: int) ->
     clean = task.clean
     matrix = confusion_matrix(task.true, outcome.codes, n)
     precision, recall, f1 = per_class(matrix)
-    chosen = range(len(clean)), np.flatnonzero(clean)
-    raw, cleaned = (
-        scores(task.true[rows], outcome.codes[rows], outcome.probabilities[rows], n, seed)
-        for rows in (np.array(one, dtype=np.int64) for one in chosen)
-    )
+
+    def scored(rows: Rows) -> dict[str, dict[str, float]]:
+        return _as_json(scores(task.true[rows], outcome.codes[rows], outcome.probabilities[rows], n, seed))
+
     return {
         "name": outcome.name,
         "title": TITLES[outcome.name],
         "settings": outcome.settings,
         "tuned_on": outcome.tuned_on,
-        "scores": _as_json(raw),
-        "clean_scores": None if clean.all() else _as_json(cleaned),
+        "scores": scored(np.arange(len(clean))),
+        "clean_scores": scored(np.flatnonzero(clean)) if 0 < clean.sum() < len(clean) else None,
         "per_class": [
             {
                 "label": label,
@@ -172,6 +192,15 @@ def judged(task: Task, outcome: Outcome, latency_ms: float | None, seed: int) ->
         "latency_ms": None if latency_ms is None else round(latency_ms, 3),
         "bytes": outcome.bytes,
     }
+
+
+def paired(task: Task, outcomes: Sequence[Outcome], seed: int) -> list[dict[str, Any]]:
+    """Return each two methods on the evaluated texts, as JSON values."""
+    right = {one.name: one.codes == task.true for one in outcomes}
+    return [
+        compare_pair(one, other, right[one], right[other], seed).as_json()
+        for one, other in combinations(right, 2)
+    ]
 
 
 def changed_sides(task: Task, outcomes: list[Outcome], limit: int = 20) -> list[dict[str, Any]]:
@@ -201,6 +230,31 @@ def changed_sides(task: Task, outcomes: list[Outcome], limit: int = 20) -> list[
         }
         for row in order
     ]
+
+
+def notes_on(task: Task) -> list[str]:
+    """Return what a person should know about the data of a task."""
+    notes = []
+    if old := int((~task.clean).sum()):
+        notes.append(
+            f"{counted(old, 'evaluated text')} of {len(task.clean):,} that also stand in train, or twice: "
+            "the verdict leaves them out."
+        )
+    unseen = sorted(set(task.evaluated.labels) - set(task.train.labels))
+    if unseen:
+        n = sum(label in unseen for label in task.evaluated.labels)
+        notes.append(
+            f"{counted(n, 'evaluated text')} with a label that train lacks: counted as wrong "
+            f"({', '.join(unseen)})."
+        )
+    labels, counts = np.unique(task.train.labels, return_counts=True)
+    if single := labels[counts == 1].tolist():
+        notes.append(f"Labels with one training text, which nothing can be held out of: {', '.join(single)}.")
+    # What is held out of train has its name and its records without a label.
+    for name, n in {one.name: one.unlabelled for one in (task.train, task.evaluated)}.items():
+        if n:
+            notes.append(f"{counted(n, 'record')} of {name} without a label: left out.")
+    return notes
 
 
 def latency(answer: Callable[[str], object], texts: list[str]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +23,12 @@ def repeated(texts: Sequence[str]) -> Mask:
         flags.append(text in seen)
         seen.add(text)
     return np.array(flags, dtype=np.bool_)
+
+
+def copied(texts: Sequence[str]) -> Mask:
+    """Return which texts stand more than once, but for case and white space."""
+    counts = Counter(map(folded, texts))
+    return np.array([counts[folded(text)] > 1 for text in texts], dtype=np.bool_)
 
 
 def leaked(texts: Sequence[str], training: Sequence[str]) -> Mask:

@@ -65,7 +65,7 @@ def judge(
     gain : Pair, optional
         The frozen head first, fine-tuning second; None where fine-tuning was not run.
     n : int
-        Texts that both were judged by.
+        Texts that both were judged by; of none nothing is said.
     frozen_seconds, finetune_seconds : float
         What each took, encoding of the training texts included for the frozen head.
     worth : float
@@ -77,6 +77,12 @@ def judge(
         ``worth`` is not in (0, 1).
     """
     check_worth(worth)
+    if not n:
+        return Verdict(
+            UNKNOWN,
+            "no new text to judge by",
+            "All that is evaluated also stands in train: leave it out there.",
+        )
     points = f"{100 * worth:g} points"
     if gain is None or finetune_seconds is None:
         room = min(1.0, max(1 - accuracy.low, 3 / n))

@@ -10,6 +10,9 @@ from sklearn import metrics as oracle
 
 import embstore
 from embstore.errors import InvalidData, InvalidInput, NotFound
+from embstore.flows.heads import HeadOptions, fit_on
+from embstore.flows.labelled import labelled_split, training_split, validation_split
+from embstore.flows.outcomes import Task, head_outcome
 from flows.test_classify import build, rows
 
 
@@ -83,6 +86,55 @@ def test_leaked_texts_are_counted_and_left_out_of_the_clean_scores(tmp_path: Pat
     said = embstore.compare_methods("mine").as_json()
     assert said["duplicates"] == {"train": 0, "evaluated": 0, "leaked": 1}
     assert all(one["clean_scores"] for one in said["methods"])
+
+
+def test_texts_that_stand_in_train_do_not_count_for_the_verdict(tmp_path: Path, tiny_bert: Path) -> None:
+    found = records(100)
+    train = [row for row in found if row["split"] == "train"]
+    for place, row in enumerate(row for row in found if row["split"] == "test"):
+        if place % 4:
+            row["text"] = train[place]["text"].upper()
+    build(tmp_path, tiny_bert, found)
+    compared = embstore.compare_methods("mine")
+    assert any("15 evaluated texts of 20" in note for note in compared.notes)
+    # Three in five texts: so much may be left to gain where five new ones are right.
+    assert compared.verdict.reason.startswith("Up to 60.0 points")
+
+
+def test_where_every_evaluated_text_stands_in_train_nothing_is_said(tmp_path: Path, tiny_bert: Path) -> None:
+    found = records()
+    train = [row for row in found if row["split"] == "train"]
+    for place, row in enumerate(row for row in found if row["split"] == "test"):
+        row["text"], row["label"] = train[place]["text"], train[place]["label"]
+    build(tmp_path, tiny_bert, found)
+    compared = embstore.compare_methods("mine", options=embstore.CompareOptions(worth=0.5))
+    assert compared.verdict.answer == "cannot say from this data"
+    assert "leave it out" in compared.verdict.reason
+    assert all(one["clean_scores"] is None for one in compared.content["methods"])
+
+
+@pytest.mark.parametrize("validated", [True, False], ids=["by validation", "by train"])
+def test_the_better_head_is_chosen_by_texts_that_neither_was_fitted_on(
+    tmp_path: Path, tiny_bert: Path, validated: bool
+) -> None:
+    found = records(90, ("train", "train", "train", "validation" if validated else "train", "test"))
+    copies = [{**row, "id": f"copy {row['id']}"} for row in found[:40] if row["split"] == "train"]
+    build(tmp_path, tiny_bert, [*found, *copies])
+    with embstore.Store.open("mine") as store:
+        train = training_split(store, "train")
+        held = validation_split(store, but=["train", "test"])
+        task = Task(train, held, labelled_split(store, "test"))
+        once = np.array([train.texts.count(text) == 1 for text in train.texts])
+        assert 0 < once.sum() < len(train)
+        for name in ("knn", "logistic"):
+            fitted = fit_on(store, name, train, held, HeadOptions())
+            right = fitted.head.held_out_.correct
+            wanted = (
+                (fitted.head.predict(held.embeddings) == np.array(held.labels)).mean()
+                if held
+                else right[once].mean()
+            )
+            assert head_outcome(store, name, task, HeadOptions()).held_out == pytest.approx(wanted)
 
 
 def test_a_store_with_train_alone_holds_a_fifth_out(tmp_path: Path, tiny_bert: Path) -> None:
