@@ -183,12 +183,13 @@ def _splits(store: Store, splits: Sequence[str], options: ProjectionOptions) -> 
     """Return the names of the splits to project, that of the fit among them."""
     known = [str(name) for name in store.reader.counts("split")]
     wanted = list(dict.fromkeys(splits)) or known
-    for name in [*wanted, *([options.fit_on] if options.fit_on else [])]:
+    asked = [("--split", name) for name in wanted]
+    for option, name in [*asked, *([("--fit-on", options.fit_on)] if options.fit_on else [])]:
         if name not in known:
             raise NotFound(
                 f"The store {store.name} has no split {name!r}.",
                 why=f"It has: {', '.join(known) or 'none'}.",
-                fix=f"--split {known[0]}" if known else "embstore build DATASET",
+                fix=f"{option} {known[0]}" if known else "embstore build DATASET",
             )
     if not wanted:
         raise InvalidData(f"The store {store.name} has no records.", fix="embstore build DATASET")

@@ -92,7 +92,7 @@ class ServeOptions:
             raise InvalidInput(
                 f"The service does not listen on {self.host} without a key.",
                 why="Other machines reach that address, and could read the whole store.",
-                fix="embstore serve --host 127.0.0.1, or --api-key-file FILE",
+                fix="--host 127.0.0.1, or --api-key-file FILE",
             )
         if self.host in ("0.0.0.0", "::", "") and not self.allow_hosts:  # noqa: S104 (refused here)
             raise InvalidInput(

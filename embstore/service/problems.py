@@ -28,6 +28,12 @@ RETRY_AFTER = {
         "schema": {"type": "integer", "minimum": 0},
     }
 }
+# What is told where the server that we build on tells the status alone.
+_TOLD_ALONE = {
+    400: ("The request names a host that the service does not know.", "embstore serve --allow-host HOST"),
+    404: ("Nothing has this path.", "see /openapi.json"),
+    405: ("This path has another method.", "see /openapi.json"),
+}
 # Errors of a request that are told; a body of a thousand wrong numbers is wrong at the first of them.
 _TOLD = 10
 
@@ -88,8 +94,11 @@ def problem_of(error: EmbstoreError, store: Path) -> Problem:
 def problem_of_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Problem:
     """Return a problem that has no error of ours behind it: no such path, method or body."""
     phrase = HTTPStatus(status).phrase
-    said = detail if detail and detail != phrase else f"{phrase}."
-    return Problem(status, kind_of(phrase.title()), said, headers=headers)
+    kind = kind_of(phrase.title())
+    if detail and detail != phrase:
+        return Problem(status, kind, detail, headers=headers)
+    why, fix = _TOLD_ALONE.get(status, ("", ""))
+    return Problem(status, kind, f"{phrase}.", why=why, fix=fix, headers=headers)
 
 
 def kind_of(name: str) -> str:
@@ -113,7 +122,7 @@ async def _ours(request: Request, error: Exception) -> Response:
     return problem_of(error, request.app.state.desk.live.path)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     # Not the input itself: it may be megabytes, or no Unicode.
@@ -122,6 +131,16 @@ async def _invalid(_: Request, error: Exception) -> Response:
         for one in error.errors()[:_TOLD]
     ]
     first = errors[0]
+    kind = request.headers.get("content-type", "")
+    if request.method == "POST" and "json" not in kind.lower():
+        return Problem(
+            422,
+            "invalid-input",
+            "The body was not read as JSON.",
+            why=f"Its content type is {kind[:100] or 'missing'}.",
+            fix="-H 'Content-Type: application/json'",
+            errors=errors,
+        )
     return Problem(
         422,
         "invalid-input",

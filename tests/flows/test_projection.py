@@ -187,6 +187,12 @@ def test_what_cannot_be_projected_is_refused(
         embstore.project_store(store, **call)  # type: ignore[arg-type]
 
 
+def test_a_split_to_fit_on_that_is_not_there_is_mended_by_its_own_option(store: str) -> None:
+    with pytest.raises(NotFound) as told:
+        embstore.project_store(store, options=Options(fit_on="dev"))
+    assert told.value.fix.startswith("--fit-on t")
+
+
 @pytest.mark.parametrize(
     "values", [{"dim": 4}, {"neighbors": 1}, {"min_dist": 2}, {"metric": "manhatan"}, {"scale": "log"}]
 )

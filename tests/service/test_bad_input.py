@@ -60,7 +60,19 @@ def test_a_bad_search_is_a_problem(client: TestClient, body: bytes, status: int)
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data", "\t;="])
 def test_a_wrong_content_type_is_a_problem(client: TestClient, kind: str) -> None:
-    check(client.post("/v1/search", content=b'{"text": "a"}', headers={"Content-Type": kind}), 422)
+    response = client.post("/v1/search", content=b'{"text": "a"}', headers={"Content-Type": kind})
+    check(response, 422)
+    assert response.json()["fix"] == "-H 'Content-Type: application/json'"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/search", 405), ("GET", "/nope", 404)])
+def test_a_path_or_method_that_is_not_there_says_where_to_look(
+    client: TestClient, method: str, path: str, status: int
+) -> None:
+    response = client.request(method, path)
+    check(response, status)
+    assert response.json()["why"]
+    assert response.json()["fix"] == "see /openapi.json"
 
 
 @pytest.mark.parametrize(

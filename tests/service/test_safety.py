@@ -72,6 +72,7 @@ def test_a_foreign_host_is_refused(client: TestClient, host: str) -> None:
     response = client.get("/v1/stores", headers={"Host": host})
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
+    assert "--allow-host" in response.json()["fix"]
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "LOCALHOST", "[::1]:80"])

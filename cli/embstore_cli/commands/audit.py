@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ def audit(
         screen.print_note(f"Report: {page}")
     if output:
         n = embstore.write_rows(output, found.review, raw=raw, columns=found.columns)
-        then = f"; fill in new_label, then: embstore relabel {output}" if n else ""
+        # Of the store by its path: without it the line would change another store.
+        line = shlex.join(["embstore", "relabel", str(output), "-s", found.content["store"]])
+        then = f"; fill in new_label, then: {line}" if n else ""
         screen.print_note(f"{counted(n, 'row')} to review in {output}{then}")
     if as_json:
         screen.print_json(found.as_json())
