@@ -99,6 +99,17 @@ def test_a_store_that_changed_since_is_noted(tmp_path: Path, tiny_bert: Path, st
     assert "embstore fit" in embstore.classify_texts(["sad"], store)[0].note
 
 
+def test_a_head_whose_split_has_left_the_store_answers_without_evidence(
+    tmp_path: Path, tiny_bert: Path, store: str
+) -> None:
+    embstore.fit_head(store)
+    before = embstore.classify_texts(["sad why late"], store)[0]
+    build(tmp_path, tiny_bert, [{**row, "split": "renamed"} for row in rows()])
+    after = embstore.classify_texts(["sad why late"], store)[0]
+    assert before.evidence
+    assert (after.prediction, after.evidence) == (before.prediction, [])
+
+
 def test_a_head_of_another_encoder_is_refused(store: str) -> None:
     embstore.fit_head(store)
     with embstore.Store.open(store) as opened:
