@@ -24,6 +24,7 @@ from embstore.learn.classifier_model import FinetunedClassifier, ModelSource, qu
 from embstore.learn.epochs import BEST, EpochScore, EpochWatcher, Progress, replaced
 from embstore.learn.parity import LEAST_COSINE, gradient_cosine
 from embstore.learn.pieces import PiecewiseTrainer, collate
+from embstore.records import check_seed
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class FinetuneOptions:
                 raise InvalidInput(
                     f"--{option} {value} cannot be.", why="It is above 0.", fix=f"--{option} 2"
                 )
+        check_seed(self.seed)
         if self.dtype not in DTYPES:
             raise InvalidInput(f"There is no dtype {self.dtype!r}.", fix=f"--dtype {'|'.join(DTYPES)}")
 

@@ -168,7 +168,8 @@ def test_what_cannot_be_projected_is_refused(
 
 
 @pytest.mark.parametrize(
-    "values", [{"dim": 4}, {"neighbors": 1}, {"min_dist": 2}, {"metric": "manhatan"}, {"scale": "log"}]
+    "values",
+    [{"dim": 4}, {"neighbors": 1}, {"min_dist": 2}, {"metric": "manhatan"}, {"scale": "log"}, {"seed": -1}],
 )
 def test_options_that_cannot_be_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):

@@ -235,6 +235,13 @@ def test_impossible_options_are_refused(change: dict[str, object]) -> None:
         FinetuneOptions(**change)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_the_generators_do_not_take_is_refused(seed: int) -> None:
+    with pytest.raises(InvalidInput, match="--seed 0"):
+        FinetuneOptions(seed=seed)
+    assert FinetuneOptions(seed=2**32 - 1).seed == 2**32 - 1
+
+
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidModel):
         FinetunedClassifier.load(tmp_path)
