@@ -20,7 +20,7 @@ from embstore.errors import DiskFailure, InvalidInput
 from embstore.flows.labelled import LabelledSplit, training_split, validation_split
 from embstore.flows.outcomes import Outcome, Task, latency
 from embstore.learn.classifier_model import ModelSource
-from embstore.learn.epochs import EpochScore, Progress
+from embstore.learn.epochs import EpochScore, Progress, disk_failures
 from embstore.learn.finetuning import CHECKPOINTS, Finetuned, FinetuneOptions, finetune
 from embstore.outputs import check_writable
 from embstore.store import Store
@@ -120,14 +120,10 @@ def finetune_model(
             seconds=found.seconds,
             texts_per_second=found.texts_per_second,
         )
-        try:
+        with disk_failures(folder):
             found.classifier.save(folder)
             (folder / "README.md").write_text(_card(opened, report, found.options), encoding="utf-8")
             shutil.rmtree(folder / CHECKPOINTS)
-        except OSError as error:
-            raise DiskFailure(
-                f"Writing to {folder} failed: {error.strerror}.", fix=f"df -h {folder}"
-            ) from error
     return report
 
 
@@ -204,6 +200,12 @@ def _prepare(folder: Path, *, overwrite: bool) -> None:
                 f"{folder} is not empty.",
                 why=f"It holds {min(left - {CHECKPOINTS})}.",
                 fix="--overwrite, or choose another folder",
+            )
+        if (folder / CHECKPOINTS).is_file():
+            raise InvalidInput(
+                f"{folder / CHECKPOINTS} is a file.",
+                why="Finished epochs go into a folder of that name.",
+                fix="choose another folder",
             )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -132,7 +133,7 @@ class FinetunedClassifier:
         try:
             encoder = AutoModel.from_pretrained(source.folder, use_safetensors=True, local_files_only=True)
             tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise InvalidModel(
                 f"The model in {source.folder} cannot be fine-tuned.", why=str(error).splitlines()[0]
             ) from error

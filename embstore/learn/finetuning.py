@@ -19,9 +19,9 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from embstore.errors import DiskFailure, Interrupted, InvalidData, InvalidInput
+from embstore.errors import Interrupted, InvalidData, InvalidInput
 from embstore.learn.classifier_model import FinetunedClassifier, ModelSource, quiet
-from embstore.learn.epochs import BEST, EpochScore, EpochWatcher, Progress, replaced
+from embstore.learn.epochs import BEST, EpochScore, EpochWatcher, Progress, disk_failures, replaced
 from embstore.learn.parity import LEAST_COSINE, gradient_cosine
 from embstore.learn.pieces import PiecewiseTrainer, collate
 from embstore.records import check_seed
@@ -147,7 +147,7 @@ def finetune(
     if len(classes) < 2:
         raise InvalidData("Fine-tuning needs texts of 2 labels.", why=f"These have {len(classes)}.")
     torch.manual_seed(options.seed)
-    with quiet():
+    with quiet(), disk_failures(output):
         classifier = FinetunedClassifier.start(source, classes)
         ids = classifier.token_ids(texts)
         codes = [classes.index(label) for label in labels]
@@ -171,7 +171,7 @@ def finetune(
         begun = time.perf_counter()
         _train(trainer, resume, output)
         seconds = time.perf_counter() - begun - watcher.validation_seconds
-    classifier.model.load_state_dict(load_file(checkpoints / BEST, device=str(trainer.args.device)))
+        classifier.model.load_state_dict(load_file(checkpoints / BEST, device=str(trainer.args.device)))
     classifier.model.eval()
     rate = trainer.n_texts / seconds if trainer.n_texts else 0.0
     return Finetuned(classifier, options, watcher.epochs, round(seconds, 2), round(rate, 1))
@@ -185,10 +185,6 @@ def _train(trainer: Trainer, resume: str | None, output: Path) -> None:
             "Fine-tuning was stopped; finished epochs are kept.",
             why=f"Their checkpoint is in {output / CHECKPOINTS}.",
             fix="run the same command again: it goes on after the last finished epoch",
-        ) from error
-    except OSError as error:
-        raise DiskFailure(
-            f"Writing to {output} failed: {error.strerror}.", fix=f"df -h {output.parent}"
         ) from error
 
 

@@ -66,6 +66,11 @@ def test_what_cannot_be_fine_tuned_is_refused(store: str, tmp_path: Path, tiny_b
     (tmp_path / "full" / "mine.txt").write_text("mine")
     with pytest.raises(InvalidInput, match="--overwrite"):
         embstore.finetune_model(tmp_path / "full", store, options=FAST)
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "checkpoints").write_text("mine")
+    with pytest.raises(InvalidInput, match="checkpoints is a file"):
+        embstore.finetune_model(tmp_path / "odd", store, options=FAST, overwrite=True)
+    assert (tmp_path / "odd" / "checkpoints").read_text() == "mine"
     build(tmp_path, tiny_bert, [{**row, "label": "only", "split": "train"} for row in rows(8)], "single")
     with pytest.raises(InvalidData, match="one label only"):
         embstore.finetune_model(tmp_path / "model", "single", options=FAST)

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from embstore.encode.load import load_encoder
-from embstore.errors import InvalidData, InvalidInput, InvalidModel
+from embstore.errors import DiskFailure, InvalidData, InvalidInput, InvalidModel
 from embstore.learn.classifier_model import FinetunedClassifier, ModelSource, TextClassifier
-from embstore.learn.epochs import replaced
+from embstore.learn.epochs import disk_failures, replaced
 from embstore.learn.finetuning import CHECKPOINTS, FinetuneOptions, _class_weights, finetune
 from embstore.learn.parity import gradient_cosine
 from embstore.learn.pieces import pieces
@@ -189,6 +190,44 @@ def test_a_write_that_is_cut_short_leaves_what_was_there(tmp_path: Path) -> None
     writing.__enter__().write_text("[{")
     assert not writing.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert (tmp_path / "epochs.json").read_text() == "[]"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
+    ],
+    ids=["system", "safetensors", "torch"],
+)
+def test_a_disk_that_refuses_is_one_error_whichever_library_writes(tmp_path: Path, error: Exception) -> None:
+    with (
+        pytest.raises(DiskFailure, match=r"Writing to .*/model failed: (.|\n)*df -h"),
+        disk_failures(tmp_path / "model"),
+    ):
+        raise error
+
+
+def test_an_error_of_arithmetic_is_none_of_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(torch.OutOfMemoryError), disk_failures(tmp_path):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.mark.parametrize("name", ["get_last_checkpoint", "load_file"], ids=["resuming", "best weights"])
+def test_fine_tuning_translates_the_disk_before_and_after_training(
+    source: ModelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    texts, labels = problem(16)
+    options = FinetuneOptions(epochs=1)
+    if name == "get_last_checkpoint":
+        finetune(source, texts, labels, tmp_path, options)
+    monkeypatch.setattr(f"embstore.learn.finetuning.{name}", refused)
+    with pytest.raises(DiskFailure, match="Input/output error"):
+        finetune(source, texts, labels, tmp_path, options)
 
 
 def test_what_another_plan_left_is_not_gone_on_with(source: ModelSource, tmp_path: Path) -> None:
