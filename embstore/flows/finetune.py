@@ -16,7 +16,7 @@ import torch
 
 import embstore
 from embstore.encode.config import EncoderOptions, resolve
-from embstore.errors import DiskFailure, InvalidInput
+from embstore.errors import DiskFailure, Interrupted, InvalidInput
 from embstore.flows.labelled import LabelledSplit, training_split, validation_split
 from embstore.flows.outcomes import Outcome, Task, latency
 from embstore.learn.classifier_model import ModelSource
@@ -130,11 +130,18 @@ def finetune_model(
 def finetuned_outcome(
     store: Store, task: Task, options: FinetuneOptions, progress: Progress | None, on_epoch: OnEpoch | None
 ) -> Outcome:
-    """Fine-tune the store's encoder on a task and let it answer; the model is not kept."""
+    """Fine-tune the store's encoder on a task and let it answer; nothing is kept, of a stop neither."""
     with tempfile.TemporaryDirectory(prefix="embstore-finetune-") as folder:
         begun = time.perf_counter()
         source = model_source(store)
-        found = _finetuned(source, task.train, task.validation, Path(folder), options, progress, on_epoch)
+        try:
+            found = _finetuned(source, task.train, task.validation, Path(folder), options, progress, on_epoch)
+        except Interrupted as error:
+            raise Interrupted(
+                "The comparison was stopped; nothing of its fine-tuning is kept.",
+                why="It trains in a folder that is removed.",
+                fix=f"embstore finetune FOLDER -s {store.name}   (keeps finished epochs)",
+            ) from error
         fitted = time.perf_counter() - begun
     begun = time.perf_counter()
     probabilities = found.classifier.probabilities(task.evaluated.texts)

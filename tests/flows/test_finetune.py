@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import embstore
-from embstore.errors import InvalidData, InvalidInput
+from embstore.errors import Interrupted, InvalidData, InvalidInput
 from embstore_cli.main import run
 from flows.test_classify import build, rows
 from flows.test_compare import records
@@ -75,6 +75,18 @@ def test_what_cannot_be_fine_tuned_is_refused(store: str, tmp_path: Path, tiny_b
     with pytest.raises(InvalidData, match="one label only"):
         embstore.finetune_model(tmp_path / "model", "single", options=FAST)
     assert not (tmp_path / "model").exists()
+
+
+def test_a_comparison_that_is_stopped_does_not_promise_to_go_on(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("embstore.learn.finetuning.PiecewiseTrainer.train", stopped)
+    options = embstore.CompareOptions(finetune=FAST)
+    with pytest.raises(Interrupted, match=r"nothing of its fine-tuning is kept(.|\n)*embstore finetune"):
+        embstore.compare_methods(store, options=options)
 
 
 def test_the_command_prints_each_epoch(
