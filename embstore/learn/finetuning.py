@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
 DTYPES = ("float32", "bfloat16")
 _PLAN = "plan.json"
+_NUMBERS = ("epochs", "batch_size", "learning_rate", "patience", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,17 @@ class FinetuneOptions:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "patience"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                option = name.replace("_", "-")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name not in _NUMBERS or value is None:
+                continue
+            if not math.isfinite(value) or value < 0 or (value == 0 and one.name != "weight_decay"):
+                option = one.name.replace("_", "-")
+                least = "at least" if one.name == "weight_decay" else "above"
                 raise InvalidInput(
-                    f"--{option} {value} cannot be.", why="It is above 0.", fix=f"--{option} 2"
+                    f"--{option} {value} cannot be.",
+                    why=f"It is finite and {least} 0.",
+                    fix=f"--{option} {one.default or 2}",
                 )
         check_seed(self.seed)
         if self.dtype not in DTYPES:

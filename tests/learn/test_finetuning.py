@@ -274,6 +274,25 @@ def test_impossible_options_are_refused(change: dict[str, object]) -> None:
         FinetuneOptions(**change)
 
 
+@pytest.mark.parametrize(
+    ("change", "fix"),
+    [
+        ({"learning_rate": float("inf")}, "--learning-rate 2e-05"),
+        ({"learning_rate": -1.0}, "--learning-rate 2e-05"),
+        ({"weight_decay": -1.0}, "--weight-decay 0.01"),
+        ({"weight_decay": float("nan")}, "--weight-decay 0.01"),
+        ({"batch_size": 0}, "--batch-size 64"),
+        ({"patience": 0}, "--patience 2"),
+    ],
+    ids=str,
+)
+def test_a_number_that_cannot_be_is_mended_by_one_that_can(change: dict[str, object], fix: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        FinetuneOptions(**change)
+    assert refused.value.fix == fix
+    assert FinetuneOptions(weight_decay=0.0).weight_decay == 0.0
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_that_the_generators_do_not_take_is_refused(seed: int) -> None:
     with pytest.raises(InvalidInput, match="--seed 0"):
