@@ -141,6 +141,18 @@ def test_a_saved_classifier_says_the_same(source: ModelSource, tmp_path: Path) -
     assert np.array_equal(again.probabilities(texts), found.classifier.probabilities(texts))
 
 
+def test_nothing_of_an_older_model_stays_in_the_folder(source: ModelSource, tmp_path: Path) -> None:
+    older = ("model-00001-of-00002.safetensors", "pytorch_model.bin", "config_sentence_transformers.json")
+    for name in (*older, "notes.txt"):
+        (tmp_path / name).write_text("{}")
+    FinetunedClassifier.start(source, ["happy", "sad"]).save(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert not left & set(older)
+    assert {"notes.txt", "model.safetensors", "tokenizer.json"} <= left
+    encoder = load_encoder(str(tmp_path), device="cpu")
+    assert encoder.config["prompt"] == ""
+
+
 SCRIPT = """
 import json, sys, time
 from pathlib import Path
