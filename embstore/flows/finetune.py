@@ -11,7 +11,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import embstore
@@ -230,7 +229,6 @@ def _card(store: Store, report: FinetuneReport, options: FinetuneOptions) -> str
         f"{'-' if one['accuracy'] is None else format(one['accuracy'], '.4f')} |"
         for one in report.epochs
     )
-    best = float(np.max([one["accuracy"] or 0.0 for one in report.epochs]))
     return f"""# {Path(report.model).resolve().name}
 
 {encoder.get("model")} fine-tuned with a classification head on {report.records:,} texts of {dataset}
@@ -245,9 +243,18 @@ The head is in `head.safetensors`, its labels are in `head.json`: {", ".join(rep
 
 ## Scores
 
-Accuracy on {report.validated:,} validation texts; the weights are those of the best epoch ({best:.4f}).
+{_chosen(report)}
 
 | epoch | training loss | accuracy |
 |---|---|---|
 {epochs}
 """
+
+
+def _chosen(report: FinetuneReport) -> str:
+    """Return by what the weights were chosen."""
+    scored = [one["accuracy"] for one in report.epochs if one["accuracy"] is not None]
+    if not scored:
+        return "There were no validation texts: the weights are those of the last epoch."
+    best = f"the weights are those of the best epoch ({max(scored):.4f})"
+    return f"Accuracy on {report.validated:,} validation texts; {best}."

@@ -89,6 +89,19 @@ def test_a_comparison_that_is_stopped_does_not_promise_to_go_on(
         embstore.compare_methods(store, options=options)
 
 
+def test_without_validation_the_card_and_the_page_claim_no_choice(tmp_path: Path, tiny_bert: Path) -> None:
+    split = {"validation": "train"}
+    rows_of_train = [{**row, "split": split.get(str(row["split"]), row["split"])} for row in records(40)]
+    build(tmp_path, tiny_bert, rows_of_train, "plain")
+    embstore.finetune_model(tmp_path / "model", "plain", options=FAST)
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "There were no validation texts: the weights are those of the last epoch." in card
+    assert "best epoch" not in card
+    found = embstore.compare_methods("plain", options=embstore.CompareOptions(finetune=FAST)).as_json()
+    page = embstore.write_report(found, tmp_path / "report").read_text()
+    assert "cross-validation of train (logistic regression);" in page
+
+
 def test_the_command_prints_each_epoch(
     store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
