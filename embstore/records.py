@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from embstore.errors import InvalidInput
+
 #: Characters of a text, at most: more is a broken file rather than a text.
 MAX_CHARACTERS = 1_000_000
 #: ``(n, dim)`` float32, one embedding a row.
@@ -23,6 +25,22 @@ Probabilities: TypeAlias = npt.NDArray[np.float64]
 Codes: TypeAlias = npt.NDArray[np.int64]
 #: bool, one flag a row.
 Mask: TypeAlias = npt.NDArray[np.bool_]
+
+
+# What NumPy's generators take, and with them all that is seeded here.
+_SEEDS = 2**32
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that the generators do not take.
+
+    Raises
+    ------
+    InvalidInput
+        It is negative, or 2**32 or more.
+    """
+    if not 0 <= seed < _SEEDS:
+        raise InvalidInput(f"--seed {seed} cannot be.", why=f"It is 0 to {_SEEDS - 1}.", fix="--seed 0")
 
 
 @dataclass(frozen=True, slots=True)

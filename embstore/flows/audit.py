@@ -19,6 +19,7 @@ from embstore.flows.label_errors import Suspects, find_suspects
 from embstore.learn.audit import outliers
 from embstore.learn.duplicates import folded
 from embstore.learn.groups import Group, near_groups
+from embstore.records import check_seed
 from embstore.store import Store
 
 # Neighbors whose mean similarity tells an outlier, and robust deviations below the median that make one.
@@ -59,6 +60,7 @@ class AuditOptions:
             )
         if self.most < 1:
             raise InvalidInput(f"--most {self.most} cannot be.", why="It is at least 1.", fix="--most 100")
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)

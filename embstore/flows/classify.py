@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import embstore
 from embstore.flows.classifier import Classification, Classifier
-from embstore.records import Record, Rejected
+from embstore.records import Encoded, Record, Rejected
 
 if TYPE_CHECKING:
     from embstore.data import ReadOptions
@@ -66,14 +66,34 @@ def classify_dataset(
         records = iter(source)
         while window := list(islice(records, _WINDOW)):
             good = [one for one in window if isinstance(one, Record)]
-            answers = iter(classifier.classify([one.text for one in good], evidence=evidence))
+            answers = _answers(classifier, good, evidence)
             for one in window:
-                yield _rejected(one) if isinstance(one, Rejected) else _answered(one, next(answers))
+                yield _rejected(one) if isinstance(one, Rejected) else next(answers)
+
+
+def _answers(classifier: Classifier, records: list[Record], evidence: int) -> Iterator[dict[str, Any]]:
+    """Yield the row of each record; one that the encoder fails on says why and costs the others nothing."""
+    if not records:
+        return
+    encoded = classifier.store.encoder.encode([one.text for one in records])
+    good = [place for place in range(len(records)) if place not in encoded.errors]
+    usable = Encoded(encoded.embeddings[good], encoded.truncated[good])
+    texts = [records[place].text for place in good]
+    answers = iter(classifier.classify_encoded(texts, usable, evidence=evidence) if good else ())
+    for place, one in enumerate(records):
+        error = encoded.errors.get(place)
+        yield _answered(one, next(answers)) if error is None else _failed(one, error)
 
 
 def _answered(record: Record, answer: Classification) -> dict[str, Any]:
     said = {"id": record.id, "split": record.split, "given": record.label, **answer.as_json(), "error": ""}
     return {name: said[name] for name in _COLUMNS}
+
+
+def _failed(record: Record, error: str) -> dict[str, Any]:
+    known = {"id": record.id, "split": record.split, "given": record.label, "text": record.text}
+    said: dict[str, Any] = {**known, "evidence": [], "error": f"the text cannot be embedded: {error}"}
+    return {name: said.get(name) for name in _COLUMNS}
 
 
 def _rejected(one: Rejected) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from embstore.learn.duplicates import leaked, repeated
 from embstore.learn.metrics import Score, compare_pair
 from embstore.learn.sampling import check_sampling, hold_out
 from embstore.learn.verdict import WORTH, Verdict, check_worth, judge
+from embstore.records import check_seed
 from embstore.store import Store
 from embstore.wording import counted
 
@@ -90,6 +91,7 @@ class CompareOptions:
     def __post_init__(self) -> None:
         # Now: after an hour of fine-tuning it would be too late.
         check_worth(self.worth)
+        check_seed(self.seed)
         for shots in self.shots or (1,):
             check_sampling(shots, self.seeds, self.protocol)
 

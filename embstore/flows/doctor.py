@@ -226,7 +226,10 @@ class _Judge:
 
 def _of_store(path: Path, n_texts: int) -> list[Record]:
     with Store.open(path) as store:
-        largest = max(store.reader.counts("split").items(), key=lambda one: one[1])[0]
+        counts = store.reader.counts("split")
+        if not counts:
+            return []
+        largest = max(counts.items(), key=lambda one: one[1])[0]
         split = store.split(str(largest))
         chosen = np.unique(np.linspace(0, len(split.ids) - 1, n_texts).astype(int)).tolist()
         return [

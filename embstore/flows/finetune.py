@@ -11,16 +11,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import embstore
 from embstore.encode.config import EncoderOptions, resolve
-from embstore.errors import DiskFailure, InvalidInput
+from embstore.errors import DiskFailure, Interrupted, InvalidInput
 from embstore.flows.labelled import LabelledSplit, training_split, validation_split
 from embstore.flows.outcomes import Outcome, Task, latency
 from embstore.learn.classifier_model import ModelSource
-from embstore.learn.epochs import EpochScore, Progress
+from embstore.learn.epochs import EpochScore, Progress, disk_failures
 from embstore.learn.finetuning import CHECKPOINTS, Finetuned, FinetuneOptions, finetune
 from embstore.outputs import check_writable
 from embstore.store import Store
@@ -120,25 +119,28 @@ def finetune_model(
             seconds=found.seconds,
             texts_per_second=found.texts_per_second,
         )
-        try:
+        with disk_failures(folder):
             found.classifier.save(folder)
             (folder / "README.md").write_text(_card(opened, report, found.options), encoding="utf-8")
             shutil.rmtree(folder / CHECKPOINTS)
-        except OSError as error:
-            raise DiskFailure(
-                f"Writing to {folder} failed: {error.strerror}.", fix=f"df -h {folder}"
-            ) from error
     return report
 
 
 def finetuned_outcome(
     store: Store, task: Task, options: FinetuneOptions, progress: Progress | None, on_epoch: OnEpoch | None
 ) -> Outcome:
-    """Fine-tune the store's encoder on a task and let it answer; the model is not kept."""
+    """Fine-tune the store's encoder on a task and let it answer; nothing is kept, of a stop neither."""
     with tempfile.TemporaryDirectory(prefix="embstore-finetune-") as folder:
         begun = time.perf_counter()
         source = model_source(store)
-        found = _finetuned(source, task.train, task.validation, Path(folder), options, progress, on_epoch)
+        try:
+            found = _finetuned(source, task.train, task.validation, Path(folder), options, progress, on_epoch)
+        except Interrupted as error:
+            raise Interrupted(
+                "The comparison was stopped; nothing of its fine-tuning is kept.",
+                why="It trains in a folder that is removed.",
+                fix=f"embstore finetune FOLDER -s {store.name}   (keeps finished epochs)",
+            ) from error
         fitted = time.perf_counter() - begun
     begun = time.perf_counter()
     probabilities = found.classifier.probabilities(task.evaluated.texts)
@@ -205,6 +207,12 @@ def _prepare(folder: Path, *, overwrite: bool) -> None:
                 why=f"It holds {min(left - {CHECKPOINTS})}.",
                 fix="--overwrite, or choose another folder",
             )
+        if (folder / CHECKPOINTS).is_file():
+            raise InvalidInput(
+                f"{folder / CHECKPOINTS} is a file.",
+                why="Finished epochs go into a folder of that name.",
+                fix="choose another folder",
+            )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DiskFailure(
@@ -221,7 +229,6 @@ def _card(store: Store, report: FinetuneReport, options: FinetuneOptions) -> str
         f"{'-' if one['accuracy'] is None else format(one['accuracy'], '.4f')} |"
         for one in report.epochs
     )
-    best = float(np.max([one["accuracy"] or 0.0 for one in report.epochs]))
     return f"""# {Path(report.model).resolve().name}
 
 {encoder.get("model")} fine-tuned with a classification head on {report.records:,} texts of {dataset}
@@ -236,9 +243,18 @@ The head is in `head.safetensors`, its labels are in `head.json`: {", ".join(rep
 
 ## Scores
 
-Accuracy on {report.validated:,} validation texts; the weights are those of the best epoch ({best:.4f}).
+{_chosen(report)}
 
 | epoch | training loss | accuracy |
 |---|---|---|
 {epochs}
 """
+
+
+def _chosen(report: FinetuneReport) -> str:
+    """Return by what the weights were chosen."""
+    scored = [one["accuracy"] for one in report.epochs if one["accuracy"] is not None]
+    if not scored:
+        return "There were no validation texts: the weights are those of the last epoch."
+    best = f"the weights are those of the best epoch ({max(scored):.4f})"
+    return f"Accuracy on {report.validated:,} validation texts; {best}."

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -22,6 +23,12 @@ HEAD, ABOUT = "head.safetensors", "head.json"
 # Padded tokens that are classified together.
 _TOKEN_BUDGET = 4096
 _DROPOUT = 0.1
+# What an older model in the folder may have that the new one does not write: it would be read with the new.
+_OLDER = (
+    *("model*.safetensors", "model.safetensors.index.json", "pytorch_model*"),
+    *("config_sentence_transformers.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece*.model"),
+)
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,7 @@ class FinetunedClassifier:
         try:
             encoder = AutoModel.from_pretrained(source.folder, use_safetensors=True, local_files_only=True)
             tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise InvalidModel(
                 f"The model in {source.folder} cannot be fine-tuned.", why=str(error).splitlines()[0]
             ) from error
@@ -182,8 +189,10 @@ class FinetunedClassifier:
         return out
 
     def save(self, folder: Path) -> None:
-        """Write the encoder as ``embstore build --model FOLDER`` takes it, and the head beside it."""
+        """Write the encoder as ``embstore build --model FOLDER`` takes it, and the head; an older goes."""
         folder.mkdir(parents=True, exist_ok=True)
+        for older in [path for pattern in _OLDER for path in folder.glob(pattern) if path.is_file()]:
+            older.unlink()
         with quiet():
             self.model.encoder.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)

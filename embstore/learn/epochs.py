@@ -11,14 +11,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from embstore.errors import DiskFailure
 from embstore.learn.classifier_model import FinetunedClassifier
+
+# torch raises no class of its own where a file cannot be written; its memory errors are RuntimeErrors too.
+_TORCH_WRITER = ("PytorchStreamWriter", "unexpected pos", "iostream error", "Parent directory")
 
 EPOCHS, BEST = "epochs.json", "best.safetensors"
 
 Progress = Callable[[int, int | None], None]
+
+
+@contextmanager
+def disk_failures(folder: Path) -> Iterator[None]:
+    """Say in one way what the disk refuses in the block, whichever library wrote to the folder.
+
+    Raises
+    ------
+    DiskFailure
+        The disk is full or refuses.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        if isinstance(error, RuntimeError) and not any(sign in reason for sign in _TORCH_WRITER):
+            raise
+        reason = getattr(error, "strerror", None) or reason
+        raise DiskFailure(f"Writing to {folder} failed: {reason}.", fix=f"df -h {folder.parent}") from error
 
 
 @contextmanager

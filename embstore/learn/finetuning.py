@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,19 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from embstore.errors import DiskFailure, Interrupted, InvalidData, InvalidInput
+from embstore.errors import Interrupted, InvalidData, InvalidInput
 from embstore.learn.classifier_model import FinetunedClassifier, ModelSource, quiet
-from embstore.learn.epochs import BEST, EpochScore, EpochWatcher, Progress, replaced
+from embstore.learn.epochs import BEST, EpochScore, EpochWatcher, Progress, disk_failures, replaced
 from embstore.learn.parity import LEAST_COSINE, gradient_cosine
 from embstore.learn.pieces import PiecewiseTrainer, collate
+from embstore.records import check_seed
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 DTYPES = ("float32", "bfloat16")
 _PLAN = "plan.json"
+_NUMBERS = ("epochs", "batch_size", "learning_rate", "patience", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,19 @@ class FinetuneOptions:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "patience"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                option = name.replace("_", "-")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name not in _NUMBERS or value is None:
+                continue
+            if not math.isfinite(value) or value < 0 or (value == 0 and one.name != "weight_decay"):
+                option = one.name.replace("_", "-")
+                least = "at least" if one.name == "weight_decay" else "above"
                 raise InvalidInput(
-                    f"--{option} {value} cannot be.", why="It is above 0.", fix=f"--{option} 2"
+                    f"--{option} {value} cannot be.",
+                    why=f"It is finite and {least} 0.",
+                    fix=f"--{option} {one.default or 2}",
                 )
+        check_seed(self.seed)
         if self.dtype not in DTYPES:
             raise InvalidInput(f"There is no dtype {self.dtype!r}.", fix=f"--dtype {'|'.join(DTYPES)}")
 
@@ -145,7 +154,7 @@ def finetune(
     if len(classes) < 2:
         raise InvalidData("Fine-tuning needs texts of 2 labels.", why=f"These have {len(classes)}.")
     torch.manual_seed(options.seed)
-    with quiet():
+    with quiet(), disk_failures(output):
         classifier = FinetunedClassifier.start(source, classes)
         ids = classifier.token_ids(texts)
         codes = [classes.index(label) for label in labels]
@@ -169,7 +178,7 @@ def finetune(
         begun = time.perf_counter()
         _train(trainer, resume, output)
         seconds = time.perf_counter() - begun - watcher.validation_seconds
-    classifier.model.load_state_dict(load_file(checkpoints / BEST, device=str(trainer.args.device)))
+        classifier.model.load_state_dict(load_file(checkpoints / BEST, device=str(trainer.args.device)))
     classifier.model.eval()
     rate = trainer.n_texts / seconds if trainer.n_texts else 0.0
     return Finetuned(classifier, options, watcher.epochs, round(seconds, 2), round(rate, 1))
@@ -183,10 +192,6 @@ def _train(trainer: Trainer, resume: str | None, output: Path) -> None:
             "Fine-tuning was stopped; finished epochs are kept.",
             why=f"Their checkpoint is in {output / CHECKPOINTS}.",
             fix="run the same command again: it goes on after the last finished epoch",
-        ) from error
-    except OSError as error:
-        raise DiskFailure(
-            f"Writing to {output} failed: {error.strerror}.", fix=f"df -h {output.parent}"
         ) from error
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embstore.errors import InvalidData, InvalidInput
-from embstore.records import Embeddings, Similarities
+from embstore.records import Embeddings, Similarities, check_seed
 from embstore.wording import counted
 
 Coordinates = npt.NDArray[np.float32]
@@ -65,6 +65,7 @@ class ProjectionOptions:
             raise InvalidInput(
                 f"--min-dist {self.min_dist} cannot be.", why="It is 0 to 1.", fix="--min-dist 0.1"
             )
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,8 @@ def test_what_cannot_be_audited_is_refused(store: str, tmp_path: Path, tiny_bert
         embstore.AuditOptions(near=0)
     with pytest.raises(InvalidInput, match="--most"):
         embstore.AuditOptions(most=0)
+    with pytest.raises(InvalidInput, match="--seed"):
+        embstore.AuditOptions(seed=-1)
     build(tmp_path, tiny_bert, rows(1), "tiny")
     with pytest.raises(InvalidData, match="too few"):
         embstore.audit_store("tiny")

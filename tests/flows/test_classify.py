@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 import embstore
 from embstore.errors import EncoderMismatch, InvalidData, InvalidInput, NotFound
+from embstore.records import Encoded, TextEncoder
 from embstore.store.derived import read_derived
 from embstore.store.keeping import write_derived
 
@@ -96,6 +99,17 @@ def test_a_store_that_changed_since_is_noted(tmp_path: Path, tiny_bert: Path, st
     assert "embstore fit" in embstore.classify_texts(["sad"], store)[0].note
 
 
+def test_a_head_whose_split_has_left_the_store_answers_without_evidence(
+    tmp_path: Path, tiny_bert: Path, store: str
+) -> None:
+    embstore.fit_head(store)
+    before = embstore.classify_texts(["sad why late"], store)[0]
+    build(tmp_path, tiny_bert, [{**row, "split": "renamed"} for row in rows()])
+    after = embstore.classify_texts(["sad why late"], store)[0]
+    assert before.evidence
+    assert (after.prediction, after.evidence) == (before.prediction, [])
+
+
 def test_a_head_of_another_encoder_is_refused(store: str) -> None:
     embstore.fit_head(store)
     with embstore.Store.open(store) as opened:
@@ -174,6 +188,32 @@ def test_a_dataset_is_classified_into_a_file(tmp_path: Path, store: str, suffix:
     assert [bool(row["error"]) for row in found] == [False, True, False]
     assert found[2]["given"] == "happy"
     assert found[0]["text"] == ("'=1+1 sad" if suffix == "csv" else "=1+1 sad")
+
+
+def test_a_text_that_the_encoder_fails_on_is_one_row_with_an_error(
+    tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embstore.fit_head(store)
+    (tmp_path / "new.csv").write_text("text,label\nso sad,sad\npoison,sad\n  ,sad\nso happy,happy\n")
+    with embstore.Store.open(store) as opened:
+        kind = type(opened.encoder)
+    whole = kind.encode
+
+    def failing(encoder: TextEncoder, texts: Sequence[str]) -> Encoded:
+        found = whole(encoder, texts)
+        errors = {place: "the model failed" for place, text in enumerate(texts) if text == "poison"}
+        return replace(found, errors=errors)
+
+    monkeypatch.setattr(kind, "encode", failing)
+    found = list(embstore.classify_dataset(tmp_path / "new.csv", store, evidence=1))
+    assert [bool(row["error"]) for row in found] == [False, True, True, False]
+    assert (found[1]["text"], found[1]["given"], found[1]["label"]) == ("poison", "sad", None)
+    assert found[1]["error"] == "the text cannot be embedded: the model failed"
+    assert found[3]["text"] == "so happy"
+    assert found[3]["evidence"]
+    (tmp_path / "new.csv").write_text("text\npoison\n")
+    (row,) = embstore.classify_dataset(tmp_path / "new.csv", store)
+    assert row["error"]
 
 
 def test_an_output_that_exists_or_has_no_format_is_refused(tmp_path: Path) -> None:

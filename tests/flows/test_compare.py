@@ -173,7 +173,9 @@ def test_a_curve_has_a_point_for_each_head_and_size(tmp_path: Path, tiny_bert: P
     assert all(len(one["values"]) == 3 for one in curve["points"])
 
 
-@pytest.mark.parametrize("wrong", [{"worth": 2.0}, {"shots": [0]}, {"seeds": 0}, {"protocol": "x"}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"worth": 2.0}, {"shots": [0]}, {"seeds": 0}, {"protocol": "x"}, {"seed": -1}], ids=str
+)
 def test_settings_that_cannot_be_are_refused_before_any_fit(wrong: dict) -> None:
     with pytest.raises(InvalidInput):
         embstore.CompareOptions(**wrong)

@@ -13,6 +13,7 @@ from embstore.encode.int8 import NAME, has_int8
 from embstore.errors import InvalidData, InvalidInput
 from embstore.records import Embeddings
 from embstore_cli.main import run
+from stub_encoder import StubEncoder
 
 WORDS = ("happy", "sad", "angry", "late", "train", "cat", "mat")
 
@@ -107,6 +108,14 @@ def test_too_few_texts_are_refused(tiny_bert: Path, dataset: Path, tmp_path: Pat
     few.write_text("one\ntwo\n")
     with pytest.raises(InvalidData, match="only 2 texts"):
         embstore.examine_encoder(few, encoder=str(tiny_bert), device="cpu")
+
+
+def test_a_store_without_records_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_text("poison one\npoison two\n")
+    with pytest.raises(InvalidData, match="could be stored"):
+        embstore.build_store(tmp_path / "bad.txt", tmp_path / "store", encoder=StubEncoder())
+    with pytest.raises(InvalidData, match="only 0 texts"):
+        embstore.examine_encoder(store=tmp_path / "store", device="cpu")
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["table", "JSON"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import embstore
-from embstore.errors import InvalidData, InvalidInput
+from embstore.errors import Interrupted, InvalidData, InvalidInput
 from embstore_cli.main import run
 from flows.test_classify import build, rows
 from flows.test_compare import records
@@ -66,10 +66,40 @@ def test_what_cannot_be_fine_tuned_is_refused(store: str, tmp_path: Path, tiny_b
     (tmp_path / "full" / "mine.txt").write_text("mine")
     with pytest.raises(InvalidInput, match="--overwrite"):
         embstore.finetune_model(tmp_path / "full", store, options=FAST)
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "checkpoints").write_text("mine")
+    with pytest.raises(InvalidInput, match="checkpoints is a file"):
+        embstore.finetune_model(tmp_path / "odd", store, options=FAST, overwrite=True)
+    assert (tmp_path / "odd" / "checkpoints").read_text() == "mine"
     build(tmp_path, tiny_bert, [{**row, "label": "only", "split": "train"} for row in rows(8)], "single")
     with pytest.raises(InvalidData, match="one label only"):
         embstore.finetune_model(tmp_path / "model", "single", options=FAST)
     assert not (tmp_path / "model").exists()
+
+
+def test_a_comparison_that_is_stopped_does_not_promise_to_go_on(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("embstore.learn.finetuning.PiecewiseTrainer.train", stopped)
+    options = embstore.CompareOptions(finetune=FAST)
+    with pytest.raises(Interrupted, match=r"nothing of its fine-tuning is kept(.|\n)*embstore finetune"):
+        embstore.compare_methods(store, options=options)
+
+
+def test_without_validation_the_card_and_the_page_claim_no_choice(tmp_path: Path, tiny_bert: Path) -> None:
+    split = {"validation": "train"}
+    rows_of_train = [{**row, "split": split.get(str(row["split"]), row["split"])} for row in records(40)]
+    build(tmp_path, tiny_bert, rows_of_train, "plain")
+    embstore.finetune_model(tmp_path / "model", "plain", options=FAST)
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "There were no validation texts: the weights are those of the last epoch." in card
+    assert "best epoch" not in card
+    found = embstore.compare_methods("plain", options=embstore.CompareOptions(finetune=FAST)).as_json()
+    page = embstore.write_report(found, tmp_path / "report").read_text()
+    assert "cross-validation of train (logistic regression);" in page
 
 
 def test_the_command_prints_each_epoch(

@@ -194,7 +194,8 @@ def test_a_split_to_fit_on_that_is_not_there_is_mended_by_its_own_option(store: 
 
 
 @pytest.mark.parametrize(
-    "values", [{"dim": 4}, {"neighbors": 1}, {"min_dist": 2}, {"metric": "manhatan"}, {"scale": "log"}]
+    "values",
+    [{"dim": 4}, {"neighbors": 1}, {"min_dist": 2}, {"metric": "manhatan"}, {"scale": "log"}, {"seed": -1}],
 )
 def test_options_that_cannot_be_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):

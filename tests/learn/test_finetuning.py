@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from embstore.encode.load import load_encoder
-from embstore.errors import InvalidData, InvalidInput, InvalidModel
+from embstore.errors import DiskFailure, InvalidData, InvalidInput, InvalidModel
 from embstore.learn.classifier_model import FinetunedClassifier, ModelSource, TextClassifier
-from embstore.learn.epochs import replaced
+from embstore.learn.epochs import disk_failures, replaced
 from embstore.learn.finetuning import CHECKPOINTS, FinetuneOptions, _class_weights, finetune
 from embstore.learn.parity import gradient_cosine
 from embstore.learn.pieces import pieces
@@ -140,6 +141,18 @@ def test_a_saved_classifier_says_the_same(source: ModelSource, tmp_path: Path) -
     assert np.array_equal(again.probabilities(texts), found.classifier.probabilities(texts))
 
 
+def test_nothing_of_an_older_model_stays_in_the_folder(source: ModelSource, tmp_path: Path) -> None:
+    older = ("model-00001-of-00002.safetensors", "pytorch_model.bin", "config_sentence_transformers.json")
+    for name in (*older, "notes.txt"):
+        (tmp_path / name).write_text("{}")
+    FinetunedClassifier.start(source, ["happy", "sad"]).save(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert not left & set(older)
+    assert {"notes.txt", "model.safetensors", "tokenizer.json"} <= left
+    encoder = load_encoder(str(tmp_path), device="cpu")
+    assert encoder.config["prompt"] == ""
+
+
 SCRIPT = """
 import json, sys, time
 from pathlib import Path
@@ -191,6 +204,44 @@ def test_a_write_that_is_cut_short_leaves_what_was_there(tmp_path: Path) -> None
     assert (tmp_path / "epochs.json").read_text() == "[]"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
+    ],
+    ids=["system", "safetensors", "torch"],
+)
+def test_a_disk_that_refuses_is_one_error_whichever_library_writes(tmp_path: Path, error: Exception) -> None:
+    with (
+        pytest.raises(DiskFailure, match=r"Writing to .*/model failed: (.|\n)*df -h"),
+        disk_failures(tmp_path / "model"),
+    ):
+        raise error
+
+
+def test_an_error_of_arithmetic_is_none_of_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(torch.OutOfMemoryError), disk_failures(tmp_path):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.mark.parametrize("name", ["get_last_checkpoint", "load_file"], ids=["resuming", "best weights"])
+def test_fine_tuning_translates_the_disk_before_and_after_training(
+    source: ModelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    texts, labels = problem(16)
+    options = FinetuneOptions(epochs=1)
+    if name == "get_last_checkpoint":
+        finetune(source, texts, labels, tmp_path, options)
+    monkeypatch.setattr(f"embstore.learn.finetuning.{name}", refused)
+    with pytest.raises(DiskFailure, match="Input/output error"):
+        finetune(source, texts, labels, tmp_path, options)
+
+
 def test_what_another_plan_left_is_not_gone_on_with(source: ModelSource, tmp_path: Path) -> None:
     texts, labels = problem(32)
     finetune(source, texts, labels, tmp_path, FinetuneOptions(epochs=1))
@@ -233,6 +284,32 @@ def test_one_label_only_is_refused(source: ModelSource, tmp_path: Path) -> None:
 def test_impossible_options_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         FinetuneOptions(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "fix"),
+    [
+        ({"learning_rate": float("inf")}, "--learning-rate 2e-05"),
+        ({"learning_rate": -1.0}, "--learning-rate 2e-05"),
+        ({"weight_decay": -1.0}, "--weight-decay 0.01"),
+        ({"weight_decay": float("nan")}, "--weight-decay 0.01"),
+        ({"batch_size": 0}, "--batch-size 64"),
+        ({"patience": 0}, "--patience 2"),
+    ],
+    ids=str,
+)
+def test_a_number_that_cannot_be_is_mended_by_one_that_can(change: dict[str, object], fix: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        FinetuneOptions(**change)
+    assert refused.value.fix == fix
+    assert FinetuneOptions(weight_decay=0.0).weight_decay == 0.0
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_the_generators_do_not_take_is_refused(seed: int) -> None:
+    with pytest.raises(InvalidInput, match="--seed 0"):
+        FinetuneOptions(seed=seed)
+    assert FinetuneOptions(seed=2**32 - 1).seed == 2**32 - 1
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
