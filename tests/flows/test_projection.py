@@ -18,6 +18,7 @@ from embstore.errors import InvalidData, InvalidInput, NotFound
 from embstore.maps.layout import Nearest, minmax
 from embstore.maps.projection import Projector
 from embstore.store.derived import list_derived
+from embstore.store.keeping import drop_derived
 from embstore_cli.main import run
 from flows.test_classify import build, rows
 
@@ -100,6 +101,21 @@ def test_a_projection_is_kept_until_its_records_or_options_change(
     assert embstore.verify_store(store).problems == ()
     build(tmp_path, tiny_bert, rows(30))
     assert not embstore.project_store(store, options=Options(neighbors=5)).kept
+    assert kept(store) == 1
+
+
+def test_an_old_projection_that_another_process_drops_first_costs_no_layout(
+    store: str, tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embstore.project_store(store, options=Options(neighbors=5))
+    build(tmp_path, tiny_bert, rows(30))
+
+    def drop_late(path: Path, kind: str, name: str) -> None:
+        drop_derived(path, kind, name)
+        drop_derived(path, kind, name)
+
+    monkeypatch.setattr("embstore.flows.projection.drop_derived", drop_late)
+    assert len(embstore.project_store(store, options=Options(neighbors=5)).coordinates) == 30
     assert kept(store) == 1
 
 
