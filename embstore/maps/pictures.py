@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from embstore.errors import InvalidData, InvalidInput
+from embstore.maps.drawing import drawing
 from embstore.maps.layout import Coordinates
 from embstore.maps.words import presentable, shorten
 
@@ -34,7 +34,6 @@ _LEGEND_ROWS = 32
 _MOST_PANELS = 100
 _LONGEST = 32
 _DOTS_AN_INCH = 200
-_LOCK = threading.Lock()  # matplotlib's settings are global
 
 
 @dataclass(frozen=True)
@@ -224,12 +223,9 @@ def _shades() -> Any:
 
 @contextmanager
 def _drawing() -> Iterator[None]:
-    """Draw with matplotlib's own defaults, whatever the user's matplotlibrc says."""
-    with _LOCK, matplotlib.rc_context(), warnings.catch_warnings():
+    with drawing({"svg.hashsalt": "embstore"}), warnings.catch_warnings():
         # A glyph that the font lacks is drawn as a box.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        matplotlib.rcdefaults()
-        matplotlib.rc("svg", hashsalt="embstore")
         yield
 
 

@@ -11,6 +11,7 @@ import pytest
 from matplotlib import image
 
 from embstore.errors import InvalidData, InvalidInput
+from embstore.maps.figures import Estimate, accuracy_figure
 from embstore.maps.pictures import COLORS, LabelledPoints, check_picture, density_picture, scatter_picture
 
 
@@ -46,6 +47,23 @@ def test_texts_that_look_like_formulas_or_markup_are_drawn(draw: object) -> None
     labels = [hostile[i % 8] for i in range(200)]
     shown = LabelledPoints(found.coordinates, labels, "$title^ <b>", "\n$")
     assert draw(shown, ".svg").startswith(b"<?xml")  # type: ignore[operator]
+
+
+def test_all_pictures_wait_for_the_same_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = []
+
+    class Lock:
+        def __enter__(self) -> None:
+            entered.append(self)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr("embstore.maps.drawing._LOCK", Lock())
+    scatter_picture(points(), ".svg")
+    density_picture(points(), ".svg")
+    accuracy_figure([Estimate("knn", 0.5, 0.4, 0.6)])
+    assert len(entered) == 3
 
 
 def test_few_points_are_drawn_large_enough_to_tell_their_colors() -> None:
