@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -21,7 +20,6 @@ from embstore.maps.drawing import drawing
 from embstore.maps.layout import Coordinates
 from embstore.maps.words import presentable, shorten
 
-SUFFIXES = (".png", ".svg")
 # Okabe and Ito's colors (Color Universal Design, 2008, https://jfly.uni-koeln.de/color/) in an order that
 # keeps neighbors apart; the yellow is darker than theirs, to be seen on white paper.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#9a8700")
@@ -164,18 +162,6 @@ def density_picture(points: LabelledPoints, suffix: str) -> bytes:
             axes.set_title(title, fontsize=10 if side > 2 else 7.5, color=_INK, pad=4)
         _titles(figure, points, width, height)
         return _saved(figure, suffix)
-
-
-def check_picture(path: Path) -> str:
-    """Return the suffix of a picture's file; raises `InvalidInput` where it is none that can be drawn."""
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InvalidInput(
-            f"{path} has no format that can be drawn.",
-            why=f"Its suffix is {path.suffix or 'missing'}; known are {' and '.join(SUFFIXES)}.",
-            fix=str(path.with_suffix(".png")),
-        )
-    return suffix
 
 
 def _check(points: LabelledPoints) -> None:

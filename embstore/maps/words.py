@@ -24,11 +24,6 @@ def percent(share: float | None) -> str:
     return NOTHING if share is None else f"{100 * share:.1f}{_SPACE}%"
 
 
-def points(difference: float) -> str:
-    """Write a difference of two shares as points, without its sign."""
-    return f"{abs(100 * difference):.1f}{_SPACE}points"
-
-
 def signed(difference: float | None) -> str:
     """Write a difference of two shares as signed points, with a real minus."""
     if difference is None:
