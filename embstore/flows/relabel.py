@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from embstore.data.quoted import MAX_FIELD
+from embstore.data.values import MAX_LABEL
 from embstore.errors import InvalidData, InvalidInput, NotFound
 from embstore.flows.tables import unescaped
 from embstore.store import Store
@@ -86,8 +87,8 @@ def relabel_store(
     InvalidInput
         The file is no CSV or JSON Lines, is empty, or lacks a column.
     InvalidData
-        A label that is new to the store, an id with two answers, a record that was changed since the review.
-        Nothing was changed, whatever is wrong.
+        A label that is new to the store or too long, an id with two answers, a record that was changed since
+        the review. Nothing was changed, whatever is wrong.
     """
     path = Path(file)
     labels, expected = _answers(path, raw=raw)
@@ -135,6 +136,11 @@ def _answers(path: Path, *, raw: bool) -> tuple[dict[str, str], dict[str, str | 
         if labels.get(record_id, label) != label:
             raise InvalidData(
                 f"{path} has two answers for {record_id!r}.", why=f"{labels[record_id]!r} and {label!r}."
+            )
+        if len(label.strip()) > MAX_LABEL:
+            raise InvalidData(
+                f"The label that {path} has for {record_id!r} is too long.",
+                why=f"It has {len(label.strip()):,} characters; at most {MAX_LABEL:,} are stored.",
             )
         labels[record_id] = label
         if "label" in row:

@@ -113,6 +113,12 @@ def test_new_labels_are_allowed_when_asked_for(store: str, tmp_path: Path) -> No
     assert embstore.relabel_store(path, store, new_labels=True).changed == 1
 
 
+def test_a_new_label_as_long_as_a_text_is_refused(store: str, tmp_path: Path) -> None:
+    path = review(tmp_path / "new.csv", {"1": "x" * 1_001})
+    with pytest.raises(InvalidData, match="too long"):
+        embstore.relabel_store(path, store, new_labels=True)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
