@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -229,7 +230,7 @@ def _write_datasets(store: Store, rows: Rows, target: Path, options: ExportOptio
             shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise DiskFailure(
-            f"Writing to {target} failed: {error.strerror}.", fix=f"df -h {target.parent}"
+            f"Writing to {target} failed: {error.strerror}.", fix=f"df -h {shlex.quote(str(target.parent))}"
         ) from error
 
 

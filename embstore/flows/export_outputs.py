@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -41,13 +42,13 @@ def check_export(target: Path, wanted: str | None, *, overwrite: bool) -> str:
             if kind is None
             else f"There is no format {kind!r}.",
             why=f"Known: {', '.join(FORMATS)}.",
-            fix=f"embstore export {target.with_suffix('.parquet')}",
+            fix=_line(target, "parquet"),
         )
     if FORMATS[kind] != target.suffix.lower():
         raise InvalidInput(
             f"{target} is no name for {kind}.",
             why=f"It ends in {FORMATS[kind]}." if FORMATS[kind] else "It has no suffix: it is a folder.",
-            fix=f"embstore export {target.with_suffix(FORMATS[kind])} --format {kind}",
+            fix=f"{_line(target, kind)} --format {kind}",
         )
     if kind == "datasets":
         # It takes its name in the folder that it stands in.
@@ -98,6 +99,10 @@ def put_in_place(folder: Path, target: Path) -> None:
         if older.exists() and not target.exists():
             older.rename(target)
     _remove(older)
+
+
+def _line(target: Path, kind: str) -> str:
+    return f"embstore export {shlex.quote(str(target.with_suffix(FORMATS[kind])))}"
 
 
 def _remove(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def audit(
         screen.print_note(f"Report: {page}")
     if output:
         n = embstore.write_rows(output, found.review, raw=raw, columns=found.columns)
-        then = f"; fill in new_label, then: embstore relabel {output}" if n else ""
+        then = f"; fill in new_label, then: embstore relabel {shlex.quote(str(output))}" if n else ""
         screen.print_note(f"{counted(n, 'row')} to review in {output}{then}")
     if as_json:
         screen.print_json(found.as_json())
