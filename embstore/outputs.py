@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,11 +28,13 @@ def check_file(path: Path, suffixes: Sequence[str], *, overwrite: bool, other: s
         raise InvalidInput(
             f"{path} has no format that can be written.",
             why=f"Its suffix is {path.suffix or 'missing'}; known are {', '.join(suffixes)}.",
-            fix=other or str(path.with_suffix(suffixes[0])),
+            fix=other or shlex.quote(str(path.with_suffix(suffixes[0]))),
         )
     check_writable(path.parent)
     if not path.parent.is_dir():
-        raise InvalidInput(f"There is no folder {path.parent}.", fix=f"mkdir -p {path.parent}")
+        raise InvalidInput(
+            f"There is no folder {path.parent}.", fix=f"mkdir -p {shlex.quote(str(path.parent))}"
+        )
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder.", fix="another name")
     if path.exists() and not overwrite:
@@ -97,7 +100,7 @@ def complete_bytes(path: Path) -> Iterator[IO[bytes]]:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise DiskFailure(
-            f"Writing to {path} failed: {error.strerror}.", fix=f"df -h {path.parent}"
+            f"Writing to {path} failed: {error.strerror}.", fix=f"df -h {shlex.quote(str(path.parent))}"
         ) from error
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from embstore.data.delimited import DelimitedFile
 from embstore.data.jsonlines import JsonLinesFile
 from embstore.data.options import ReadOptions
-from embstore.data.paths import spoken
+from embstore.data.paths import quoted, spoken
 from embstore.data.plain import PlainFile
 from embstore.data.splits import check_split
 from embstore.data.tables import Table
@@ -33,15 +33,15 @@ FORMATS: dict[str, Callable[[Path, ReadOptions], Table]] = {
     ".txt": PlainFile.open,
 }
 
-#: Formats that embstore does not read, and how to get one that it does.
+#: Formats that embstore does not read, and how to get one that it does: quoted for a shell, or for Python.
 CONVERSIONS = {
-    ".json": "jq -c '.[]' {name} > {stem}.jsonl",
-    ".gz": "gunzip --keep {name}",
-    ".zip": "unzip {name}",
+    ".json": "jq -c '.[]' {path} > {jsonl}",
+    ".gz": "gunzip --keep {path}",
+    ".zip": "unzip {path}",
     ".xlsx": "save it as CSV",
     ".xls": "save it as CSV",
-    ".arrow": "datasets.Dataset.from_file('{name}').to_parquet('{stem}.parquet')",
-    ".feather": "pandas.read_feather('{name}').to_parquet('{stem}.parquet')",
+    ".arrow": "datasets.Dataset.from_file({source}).to_parquet({parquet})",
+    ".feather": "pandas.read_feather({source}).to_parquet({parquet})",
 }
 
 _SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
@@ -66,13 +66,14 @@ def open_file(path: Path, options: ReadOptions) -> Table:
         raise InvalidInput(
             f"{spoken(path)} has no format that embstore reads.",
             why=f"The formats are: {', '.join(FORMATS)}.",
-            fix=CONVERSIONS.get(suffix, "").format(name=spoken(path.name), stem=spoken(path.stem)),
+            fix=_conversion(path),
         )
     if not path.exists():
         raise NotFound(f"No such file: {spoken(path)}.")
     if not path.is_file():
         raise InvalidInput(
-            f"{spoken(path)} is not a file.", fix=f"embstore build {spoken(path)}/" if path.is_dir() else ""
+            f"{spoken(path)} is not a file.",
+            fix=f"embstore build {quoted(f'{path}/')}" if path.is_dir() else "",
         )
     if options.delimiter is not None and suffix not in (".csv", ".tsv"):
         raise InvalidInput(
@@ -110,13 +111,24 @@ def files_of(folder: Path) -> dict[str, list[Path]]:
     return splits
 
 
+def _conversion(path: Path) -> str:
+    if path.suffix.lower() not in CONVERSIONS:
+        return ""
+    return CONVERSIONS[path.suffix.lower()].format(
+        path=quoted(path),
+        jsonl=quoted(path.with_suffix(".jsonl")),
+        source=repr(spoken(path)),
+        parquet=repr(spoken(path.with_suffix(".parquet"))),
+    )
+
+
 def _split_of(path: Path) -> str:
     shard = _SHARD.fullmatch(path.stem)
     name = shard["split"] if shard else path.stem
     try:
         return check_split(name)
     except InvalidInput as error:
-        raise InvalidInput(error.what, why=error.why, fix=f"train='{spoken(path)}'") from error
+        raise InvalidInput(error.what, why=error.why, fix=f"train={quoted(path)}") from error
 
 
 def _check_shards(split: str, shards: Sequence[Path]) -> None:
@@ -128,7 +140,7 @@ def _check_shards(split: str, shards: Sequence[Path]) -> None:
     if len(counts) > 1:
         raise InvalidInput(
             f"{names} both give the split {split!r}.",
-            fix=f"embstore build {split}={spoken(shards[0])}   (name the one to read)",
+            fix=f"embstore build {split}={quoted(shards[0])}   (name the one to read)",
         )
     whole = int(matches[0]["count"]) if matches[0] else 1
     if len(shards) != whole:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from embstore.data.lines import LineFile, Lines
 from embstore.data.options import ReadOptions, codec_of
-from embstore.data.paths import spoken
+from embstore.data.paths import quoted, spoken
 from embstore.data.tables import BadRow, Row
 from embstore.data.values import kind
 from embstore.errors import InvalidData
@@ -51,7 +51,7 @@ class JsonLinesFile(LineFile):
                     (row.error for row in head if isinstance(row, BadRow)),
                     "It has only empty lines or objects.",
                 ),
-                fix=f"jq -c '.[]' {where} > rows.jsonl   (where the file is one list of objects)",
+                fix=f"jq -c '.[]' {quoted(path)} > rows.jsonl   (where the file is one list of objects)",
             )
         return cls(lines, tuple(columns))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from embstore.data.columns import Columns
 from embstore.data.ids import ContentIds
 from embstore.data.tables import BadRow, Row
-from embstore.data.values import BadValueError, as_json, as_name, check_text, check_unicode
+from embstore.data.values import BadValueError, as_json, as_label, as_name, check_text, check_unicode
 from embstore.records import Record, Rejected
 
 
@@ -44,7 +44,7 @@ class RecordMaker:
             if columns.id is not None:
                 own_id = _read_id(row.pop(columns.id, None))
             text = check_text(row.pop(columns.text, None))
-            label = None if columns.label is None else as_name(row.pop(columns.label, None), "the label")
+            label = None if columns.label is None else as_label(row.pop(columns.label, None))
             extra = {
                 _check_name(name): as_json(value, f"the column {name[:40]!r}") for name, value in row.items()
             }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 
@@ -13,6 +14,11 @@ def spoken(path: Path | str) -> str:
     except UnicodeEncodeError:  # a caller's string that no path can be
         content = str(path).encode("utf-8", "backslashreplace")
     return content.decode("utf-8", "backslashreplace")
+
+
+def quoted(path: Path | str) -> str:
+    """Return a path as text that a shell reads as one word; see `spoken`."""
+    return shlex.quote(spoken(path))
 
 
 def spoken_place(path: Path) -> str:

@@ -9,6 +9,8 @@ from embstore.records import MAX_CHARACTERS
 
 #: Lists and objects within each other in the deepest value that is stored; far below Python's own limit.
 MAX_LEVELS = 100
+#: Characters of a label at most. Labels become arrays, in which each takes as much room as the longest.
+MAX_LABEL = 1_000
 
 
 class BadValueError(ValueError):
@@ -80,6 +82,20 @@ def as_name(value: object, what: str) -> str | None:
     if isinstance(value, (list, tuple, dict, bytes)):
         raise BadValueError(f"{what} is {kind(value)}, not a single value")
     return str(value)
+
+
+def as_label(value: object) -> str | None:
+    """Return a label as text, or None where it is null or empty; see `as_name`.
+
+    Raises
+    ------
+    BadValueError
+        It cannot be text, or is too long.
+    """
+    label = as_name(value, "the label")
+    if label is not None and len(label) > MAX_LABEL:
+        raise BadValueError(f"the label has {len(label):,} characters, at most {MAX_LABEL:,} are stored")
+    return label
 
 
 def as_json(value: Any, what: str, levels: int = MAX_LEVELS) -> Any:

@@ -41,7 +41,8 @@ def learning_curve(
     -------
     dict
         JSON values: ``protocol``, ``seeds`` and ``points``, one for each head and size, with the accuracy of
-        each sample, their mean, and ``low`` and ``high``, one standard deviation around it.
+        each sample, their mean, their standard ``deviation``, and ``low`` and ``high``, one such deviation
+        around the mean but within [0, 1].
     """
     labels = np.array(task.train.labels)
     truth = np.array(task.evaluated.labels)
@@ -74,6 +75,7 @@ def _point(name: str, size: int, values: list[float]) -> dict[str, Any]:
         "method": name,
         "shots": size,
         "mean": round(mean, 5),
+        "deviation": round(spread, 5),
         "low": round(max(0.0, mean - spread), 5),
         "high": round(min(1.0, mean + spread), 5),
         "values": [round(value, 5) for value in values],

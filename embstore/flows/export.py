@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 import embstore.flows.opening  # noqa: F401  (a store opened here can load its encoder)
 from embstore.data.handover import save_dataset, write_atlas_parquet, write_records_parquet
 from embstore.errors import DiskFailure, InvalidData
-from embstore.flows.export_outputs import beside, check_export, check_replaceable, files_of
+from embstore.flows.export_outputs import beside, check_export, files_of, put_in_place
 from embstore.flows.projection import project_records
 from embstore.flows.tables import write_rows
 from embstore.maps.layout import ProjectionOptions
@@ -224,15 +225,12 @@ def _write_datasets(store: Store, rows: Rows, target: Path, options: ExportOptio
         shutil.rmtree(unfinished, ignore_errors=True)
         try:
             save_dataset(unfinished, splits, classes)
-            if target.exists():
-                check_replaceable(target)
-                shutil.rmtree(target)
-            unfinished.rename(target)
+            put_in_place(unfinished, target)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise DiskFailure(
-            f"Writing to {target} failed: {error.strerror}.", fix=f"df -h {target.parent}"
+            f"Writing to {target} failed: {error.strerror}.", fix=f"df -h {shlex.quote(str(target.parent))}"
         ) from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from pathlib import Path
 
 from embstore.errors import InvalidInput
@@ -40,13 +42,13 @@ def check_export(target: Path, wanted: str | None, *, overwrite: bool) -> str:
             if kind is None
             else f"There is no format {kind!r}.",
             why=f"Known: {', '.join(FORMATS)}.",
-            fix=f"embstore export {target.with_suffix('.parquet')}",
+            fix=_line(target, "parquet"),
         )
     if FORMATS[kind] != target.suffix.lower():
         raise InvalidInput(
             f"{target} is no name for {kind}.",
             why=f"It ends in {FORMATS[kind]}." if FORMATS[kind] else "It has no suffix: it is a folder.",
-            fix=f"embstore export {target.with_suffix(FORMATS[kind])} --format {kind}",
+            fix=f"{_line(target, kind)} --format {kind}",
         )
     if kind == "datasets":
         # It takes its name in the folder that it stands in.
@@ -73,3 +75,38 @@ def check_replaceable(target: Path) -> None:
     """Refuse a folder that holds something else than an older export, rather than lose it."""
     if target.is_dir() and any(target.iterdir()) and not (target / "dataset_dict.json").is_file():
         raise InvalidInput(f"{target} holds something else than a saved dataset.", fix="another name")
+
+
+def put_in_place(folder: Path, target: Path) -> None:
+    """Give a folder that is complete its name; an older export of that name goes last, or stays.
+
+    Raises
+    ------
+    InvalidInput
+        See `check_replaceable`.
+    OSError
+        The disk refuses; ``target`` is as it was.
+    """
+    older = target.with_name(f".{target.name}.older")
+    try:
+        if target.exists():
+            check_replaceable(target)
+            # Of an export that was killed once its folder was in place.
+            _remove(older)
+            target.rename(older)
+        folder.rename(target)
+    finally:
+        if older.exists() and not target.exists():
+            older.rename(target)
+    _remove(older)
+
+
+def _line(target: Path, kind: str) -> str:
+    return f"embstore export {shlex.quote(str(target.with_suffix(FORMATS[kind])))}"
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)

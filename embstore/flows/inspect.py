@@ -26,7 +26,9 @@ class StoreInfo:
     records, dim, bytes : int
         Live records, floats of an embedding, bytes on disk.
     splits, labels : dict
-        Live records by split and by label; the label None is written as ``null`` in JSON output.
+        Live records by split and by label.
+    unlabelled : int
+        Live records without a label.
     encoder : dict
         Model, revision, pooling and the other options of the encoder.
     fingerprint : str
@@ -50,7 +52,8 @@ class StoreInfo:
     dim: int
     bytes: int
     splits: dict[str, int]
-    labels: dict[str | None, int]
+    labels: dict[str, int]
+    unlabelled: int
     encoder: dict[str, Any]
     fingerprint: str
     index: dict[str, Any] | None
@@ -60,8 +63,7 @@ class StoreInfo:
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        labels = {"null" if label is None else label: n for label, n in self.labels.items()}
-        return {**asdict(self), "labels": labels}
+        return asdict(self)
 
 
 def describe_store(store: str | Path | None = None, *, home: str | Path | None = None) -> StoreInfo:
@@ -78,6 +80,7 @@ def describe_store(store: str | Path | None = None, *, home: str | Path | None =
         last = opened.reader.last_build() or {}
         quarantined = int(last.get("quarantined", 0))
         index = opened.snapshot.index
+        labels = opened.reader.counts("label")
         return StoreInfo(
             store=opened.name,
             path=str(opened.path),
@@ -89,7 +92,8 @@ def describe_store(store: str | Path | None = None, *, home: str | Path | None =
             dim=opened.dim,
             bytes=_size(opened.path),
             splits={str(name): n for name, n in opened.reader.counts("split").items()},
-            labels=opened.reader.counts("label"),
+            labels={label: n for label, n in labels.items() if label is not None},
+            unlabelled=labels.get(None, 0),
             encoder=dict(opened.manifest.encoder),
             fingerprint=opened.manifest.fingerprint,
             index={**asdict(index), "promise": index.promise} if index else None,

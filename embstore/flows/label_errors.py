@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from embstore.flows.audited import AuditedRecords
-from embstore.learn.audit import ConfidentJoint, confident_joint, rank_by_loss, suspects
+from embstore.learn.audit import ConfidentJoint, confident_joint, suspects
 from embstore.learn.out_of_fold import out_of_fold
 from embstore.records import Codes, Probabilities, Rows
 
@@ -135,9 +135,3 @@ def find_suspects(records: AuditedRecords, seed: int = 0) -> Suspects:
     said, own = probabilities[known], codes[known]
     found = suspects(own, said)
     return Suspects(judged[found], classes.tolist(), judged, own, said, confident_joint(own, said))
-
-
-def ranking(found: Suspects) -> Rows:
-    """Return the positions of all judged records, most suspicious first."""
-    order, _ = rank_by_loss(found.codes, found.probabilities)
-    return found.judged[order]

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -269,8 +270,10 @@ def _keep(store: Store, name: str, coordinates: Coordinates, options: Projection
     try:
         for entry in list_derived(store.reader, KIND):
             if entry.facts.get("content") != facts["content"]:
-                # Of records that have changed since: nobody can ask for it again.
-                drop_derived(store.path, KIND, entry.name)
+                # Of records that have changed since: nobody can ask for it again. Another process that
+                # projects now may have dropped it first.
+                with suppress(NotFound):
+                    drop_derived(store.path, KIND, entry.name)
         if find_derived(store.reader, KIND, name) is None:
             write_derived(store.path, KIND, name, {"coordinates": coordinates}, facts)
     except (StoreLocked, DiskFailure) as error:

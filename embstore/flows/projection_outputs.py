@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ class ProjectionOutputs:
         wanted += [(self.page, PAGES)] if self.page else []
         for path, suffixes in wanted:
             others = [option for option, known in _OPTIONS.items() if path.suffix.lower() in known]
-            other = f"{others[0]} {path}" if others else ""
+            other = f"{others[0]} {shlex.quote(str(path))}" if others else ""
             check_file(path, suffixes, overwrite=self.overwrite, other=other)
         names = [path.resolve() for path, _ in wanted]
         if twice := [name for name in names if names.count(name) > 1]:

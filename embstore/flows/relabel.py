@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from embstore.data.quoted import MAX_FIELD
+from embstore.data.values import MAX_LABEL
 from embstore.errors import InvalidData, InvalidInput, NotFound
 from embstore.flows.tables import unescaped
 from embstore.store import Store
-from embstore.store.relabeling import Relabelled, relabel_records, undo_relabel
+from embstore.store.relabeling import Relabelled, relabel_records, review_line, undo_relabel
 
 NEW_LABEL = "new_label"
 SUFFIXES = (".csv", ".jsonl")
@@ -86,14 +87,14 @@ def relabel_store(
     InvalidInput
         The file is no CSV or JSON Lines, is empty, or lacks a column.
     InvalidData
-        A label that is new to the store, an id with two answers, a record that was changed since the review.
-        Nothing was changed, whatever is wrong.
+        A label that is new to the store or too long, an id with two answers, a record that was changed since
+        the review. Nothing was changed, whatever is wrong.
     """
     path = Path(file)
-    labels, expected = _answers(path, raw=raw)
     with Store.open(store, home=home) as opened:
         folder = opened.path
         known = {label for label in opened.reader.counts("label") if label is not None}
+    labels, expected = _answers(path, review_line(folder, path.name), raw=raw)
     # Blanks around a typed label are none of it, unless the store has a label with them.
     labels = {one: label if label in known else label.strip() for one, label in labels.items()}
     unknown = sorted(set(labels.values()) - known)
@@ -124,11 +125,11 @@ def _report(folder: Path, done: Relabelled, *, undone: bool) -> RelabelReport:
     return RelabelReport(str(folder), done.changed, done.unchanged, done.source, undone)
 
 
-def _answers(path: Path, *, raw: bool) -> tuple[dict[str, str], dict[str, str | None]]:
+def _answers(path: Path, fix: str, *, raw: bool) -> tuple[dict[str, str], dict[str, str | None]]:
     """Return new labels by id, and the labels that they had at the review where the file says so."""
     labels: dict[str, str] = {}
     expected: dict[str, str | None] = {}
-    for row in _rows(path, raw=raw):
+    for row in _rows(path, fix, raw=raw):
         record_id, label = _text(row["id"]), _text(row[NEW_LABEL])
         if not label.strip():
             continue
@@ -136,40 +137,44 @@ def _answers(path: Path, *, raw: bool) -> tuple[dict[str, str], dict[str, str | 
             raise InvalidData(
                 f"{path} has two answers for {record_id!r}.", why=f"{labels[record_id]!r} and {label!r}."
             )
+        if len(label.strip()) > MAX_LABEL:
+            raise InvalidData(
+                f"The label that {path} has for {record_id!r} is too long.",
+                why=f"It has {len(label.strip()):,} characters; at most {MAX_LABEL:,} are stored.",
+            )
         labels[record_id] = label
         if "label" in row:
             expected[record_id] = _text(row["label"]) or None
     return labels, expected
 
 
-def _rows(path: Path, *, raw: bool) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, fix: str, *, raw: bool) -> Iterator[dict[str, Any]]:
     if path.suffix.lower() not in SUFFIXES:
         raise InvalidInput(
             f"{path} is no reviewed file.", why=f"Known are {' and '.join(SUFFIXES)}.", fix="review.csv"
         )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from (
-                _csv_rows(path, file, raw=raw) if path.suffix.lower() == ".csv" else _json_rows(path, file)
-            )
+            as_csv = path.suffix.lower() == ".csv"
+            yield from _csv_rows(path, file, fix, raw=raw) if as_csv else _json_rows(path, file, fix)
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.") from error
     except (OSError, ValueError, csv.Error) as error:
         raise InvalidInput(f"{path} cannot be read.", why=str(error)) from error
 
 
-def _csv_rows(path: Path, file: IO[str], *, raw: bool) -> Iterator[dict[str, Any]]:
+def _csv_rows(path: Path, file: IO[str], fix: str, *, raw: bool) -> Iterator[dict[str, Any]]:
     # The text of a row may be longer than what csv takes unasked.
     csv.field_size_limit(max(MAX_FIELD, csv.field_size_limit()))
     reader = csv.DictReader(file)
-    _check_columns(path, reader.fieldnames or (), "Its header")
+    _check_columns(path, reader.fieldnames or (), "Its header", fix)
     for row in reader:
         # A row of more cells than the header has the others without a name.
         named = {name: cell or "" for name, cell in row.items() if name is not None}
         yield named if raw else {name: unescaped(cell) for name, cell in named.items()}
 
 
-def _json_rows(path: Path, file: IO[str]) -> Iterator[dict[str, Any]]:
+def _json_rows(path: Path, file: IO[str], fix: str) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(filter(str.strip, file), 1):
         row = json.loads(line)
         if not isinstance(row, dict):
@@ -178,17 +183,17 @@ def _json_rows(path: Path, file: IO[str]) -> Iterator[dict[str, Any]]:
                 why=f"It is {row!r:.40}.",
                 fix='{"id": "train-1", "new_label": "joy"}',
             )
-        _check_columns(path, list(row), f"Row {number}")
+        _check_columns(path, list(row), f"Row {number}", fix)
         yield row
 
 
-def _check_columns(path: Path, columns: Sequence[str], where: str) -> None:
+def _check_columns(path: Path, columns: Sequence[str], where: str, fix: str) -> None:
     for column in ("id", NEW_LABEL):
         if column not in columns:
             raise InvalidInput(
                 f"{path} has no column {column!r}.",
                 why=f"{where} has: {', '.join(map(str, columns)) or 'nothing'}.",
-                fix="embstore audit --output review.csv   (writes such a file)",
+                fix=fix,
             )
 
 

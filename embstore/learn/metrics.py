@@ -14,6 +14,9 @@ from embstore.records import Codes, Mask, Probabilities
 #: Equal-width bins of the calibration error.
 BINS = 15
 RESAMPLES = 2000
+# Resampled matrices are summed up so many at a time, and fewer where they have many classes: 32 MB.
+_TOGETHER = 100
+_MOST_NUMBERS = 4_000_000
 # Quantiles of a 95 % interval.
 _TAILS = (0.025, 0.975)
 
@@ -148,9 +151,11 @@ def scores(
     cells = np.flatnonzero(matrix)
     drawn = generator.multinomial(len(true), matrix.ravel()[cells] / len(true), size=RESAMPLES)
     resampled: dict[str, list[Floats]] = {}
-    for start in range(0, RESAMPLES, 100):
-        block = np.zeros((len(drawn[start : start + 100]), n_classes * n_classes))
-        block[:, cells] = drawn[start : start + 100]
+    together = min(_TOGETHER, max(1, _MOST_NUMBERS // n_classes**2))
+    for start in range(0, RESAMPLES, together):
+        part = drawn[start : start + together]
+        block = np.zeros((len(part), n_classes * n_classes))
+        block[:, cells] = part
         for name, values in summary(block.reshape(-1, n_classes, n_classes)).items():
             resampled.setdefault(name, []).append(values)
     found = {

@@ -1,4 +1,4 @@
-"""Pictures as SVG: the one door to matplotlib.
+"""Pictures as SVG for reports.
 
 A picture has no background and takes its font and, through CSS variables with fallbacks, its colors from the
 page that it stands in: readable in a light and in a dark scheme. The same arguments give the same bytes.
@@ -7,14 +7,11 @@ page that it stands in: readable in a light and in a dark scheme. The same argum
 from __future__ import annotations
 
 import io
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -23,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
+from embstore.maps.drawing import drawing
 from embstore.maps.geometry import MOST_NUMBERED, Axis, Grid
 from embstore.maps.svg import HiddenTexts, tidy
 from embstore.maps.words import percent, shorten
@@ -45,7 +43,6 @@ PALETTE: Mapping[str, str] = MappingProxyType(
 _MARKS = ("s", "o", "^", "D", "v")
 _WRONG, _RIGHT = PALETTE["hue-1"], PALETTE["hue-2"]
 _TEXT = 12.5
-_LOCK = threading.Lock()  # matplotlib's settings are global
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ def accuracy_figure(estimates: Sequence[Estimate], *, key: str = "accuracy", wid
     axis = Axis.around([one.low for one in estimates], [one.high for one in estimates])
     place = axis.to_pixels(14, width - 24)
     height = 46 * len(estimates) + 28
-    with _drawing(key):
+    with drawing(_settings(key)):
         texts = HiddenTexts()
         figure, sheet = _sheet(width, height)
         for tick in axis.ticks:
@@ -132,7 +129,7 @@ def confusion_figure(
     matrix = np.asarray(counts, dtype=np.int64)
     shades = np.sqrt(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1))
     grid = Grid.of([len(shorten(label, 30)) for label in labels])
-    with _drawing(key):
+    with drawing(_settings(key)):
         texts = HiddenTexts()
         figure, sheet = _sheet(*grid.size)
         if grid.n <= MOST_NUMBERED:
@@ -169,7 +166,7 @@ def curve_figure(curves: Sequence[Curve], *, key: str = "curve", width: int = 64
     columns = max(1, min(len(curves), width // 200))
     legend = 22 * -(-len(curves) // columns) + 14
     box = (48 / width, 46 / height, 1 - 66 / width, 1 - (46 + legend) / height)
-    with _drawing(key):
+    with drawing(_settings(key)):
         texts = HiddenTexts()
         figure = Figure(figsize=(width / 72, height / 72), dpi=72)
         axes = figure.add_axes(box, xscale="log", ylim=(axis.low, axis.high), xlabel="labels a class")
@@ -252,15 +249,8 @@ def _write(sheet: Axes, x: float, y: float, text: str, **style: Any) -> None:
     sheet.text(x, y, text, **{"color": PALETTE["muted"], **style})
 
 
-@contextmanager
-def _drawing(key: str) -> Iterator[None]:
-    """Draw with matplotlib's own defaults, whatever the user's matplotlibrc says."""
-    with _LOCK, matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rc("svg", fonttype="none", hashsalt=key)
-        matplotlib.rc("image", resample=False)
-        matplotlib.rc("font", size=_TEXT)
-        yield
+def _settings(key: str) -> dict[str, Any]:
+    return {"svg.fonttype": "none", "svg.hashsalt": key, "image.resample": False, "font.size": _TEXT}
 
 
 def _svg(figure: Figure, texts: HiddenTexts, description: str) -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -18,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from embstore.errors import InvalidData, InvalidInput
+from embstore.maps.drawing import drawing
 from embstore.maps.layout import Coordinates
 from embstore.maps.words import presentable, shorten
 
-SUFFIXES = (".png", ".svg")
 # Okabe and Ito's colors (Color Universal Design, 2008, https://jfly.uni-koeln.de/color/) in an order that
 # keeps neighbors apart; the yellow is darker than theirs, to be seen on white paper.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#9a8700")
@@ -34,7 +32,6 @@ _LEGEND_ROWS = 32
 _MOST_PANELS = 100
 _LONGEST = 32
 _DOTS_AN_INCH = 200
-_LOCK = threading.Lock()  # matplotlib's settings are global
 
 
 @dataclass(frozen=True)
@@ -167,18 +164,6 @@ def density_picture(points: LabelledPoints, suffix: str) -> bytes:
         return _saved(figure, suffix)
 
 
-def check_picture(path: Path) -> str:
-    """Return the suffix of a picture's file; raises `InvalidInput` where it is none that can be drawn."""
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise InvalidInput(
-            f"{path} has no format that can be drawn.",
-            why=f"Its suffix is {path.suffix or 'missing'}; known are {' and '.join(SUFFIXES)}.",
-            fix=str(path.with_suffix(".png")),
-        )
-    return suffix
-
-
 def _check(points: LabelledPoints) -> None:
     if points.coordinates.shape[1] != 2:
         raise InvalidInput(
@@ -224,12 +209,9 @@ def _shades() -> Any:
 
 @contextmanager
 def _drawing() -> Iterator[None]:
-    """Draw with matplotlib's own defaults, whatever the user's matplotlibrc says."""
-    with _LOCK, matplotlib.rc_context(), warnings.catch_warnings():
+    with drawing({"svg.hashsalt": "embstore"}), warnings.catch_warnings():
         # A glyph that the font lacks is drawn as a box.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        matplotlib.rcdefaults()
-        matplotlib.rc("svg", hashsalt="embstore")
         yield
 
 

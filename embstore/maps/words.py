@@ -24,14 +24,12 @@ def percent(share: float | None) -> str:
     return NOTHING if share is None else f"{100 * share:.1f}{_SPACE}%"
 
 
-def points(difference: float) -> str:
-    """Write a difference of two shares as points, without its sign."""
-    return f"{abs(100 * difference):.1f}{_SPACE}points"
-
-
 def signed(difference: float | None) -> str:
     """Write a difference of two shares as signed points, with a real minus."""
-    return NOTHING if difference is None else f"{100 * difference:+.1f}".replace("-", "\N{MINUS SIGN}")
+    if difference is None:
+        return NOTHING
+    # Adding 0.0 takes the sign from what is rounded to nothing.
+    return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def count(number: float | None) -> str:
@@ -43,7 +41,7 @@ def seconds(duration: float | None) -> str:
     """Write a duration in seconds so that two or three digits of it are read."""
     if duration is None:
         return NOTHING
-    if duration < 1:
+    if duration < 0.9995:
         return f"{1000 * duration:.3g}{_SPACE}ms"
     if duration < 120:
         return f"{duration:.3g}{_SPACE}s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,11 @@ def find_derived(reader: RecordsReader, kind: str, name: str) -> DerivedEntry | 
 def read_checked(path: Path, entry: DerivedEntry) -> bytes:
     """Return the bytes of a derived thing's file once size and checksum agree; raises `StoreDamaged`."""
     file = path / FOLDERS.get(entry.kind, entry.kind) / entry.file
-    fix = f"embstore fit -s {path}" if entry.kind == "head" else "it is made again when it is next needed"
+    fix = (
+        f"embstore fit -s {shlex.quote(str(path))}"
+        if entry.kind == "head"
+        else "it is made again when it is next needed"
+    )
     try:
         content = file.read_bytes()
     except OSError as error:

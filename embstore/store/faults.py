@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,10 @@ def disk_faults(folder: Path, doing: Literal["Writing to", "Reading"] = "Writing
         raise DiskFailure(what, why=why, fix=fix) from error
 
 
+def _check(database: Path) -> str:
+    return f"embstore verify -s {shlex.quote(str(database.parent))}"
+
+
 @contextmanager
 def sqlite_faults(database: Path) -> Iterator[None]:
     """Turn what SQLite raises into `DiskFailure`, `StoreLocked` or `StoreDamaged`."""
@@ -52,7 +57,7 @@ def sqlite_faults(database: Path) -> Iterator[None]:
     except UnicodeDecodeError as error:
         # SQLite's own message about a smashed schema may hold bytes of it.
         raise StoreDamaged(
-            f"{database} cannot be read: its schema is damaged.", fix=f"embstore verify -s {database.parent}"
+            f"{database} cannot be read: its schema is damaged.", fix=_check(database)
         ) from error
     except sqlite3.DatabaseError as error:
         # The low byte is the primary code; Python 3.10 does not carry it and tells by its message alone.
@@ -65,6 +70,4 @@ def sqlite_faults(database: Path) -> Iterator[None]:
             ) from error
         if code in _BUSY_CODES or "locked" in str(error):
             raise StoreLocked(f"{database} is held by another process.", fix="try again") from error
-        raise StoreDamaged(
-            f"{database} cannot be read: {error}.", fix=f"embstore verify -s {database.parent}"
-        ) from error
+        raise StoreDamaged(f"{database} cannot be read: {error}.", fix=_check(database)) from error

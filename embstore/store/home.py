@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 from pathlib import Path
 from uuid import uuid4
@@ -70,7 +71,8 @@ def find_store(store: str | Path | None = None, home: str | Path | None = None) 
         path = store_path(store, home)
         if not is_store(path):
             known = f"Stores in {home_folder(home)}: {', '.join(names) or 'none'}."
-            raise NotFound(f"There is no store {store}.", why=known, fix=f"embstore build DATASET -s {store}")
+            line = f"embstore build DATASET -s {shlex.quote(str(store))}"
+            raise NotFound(f"There is no store {store}.", why=known, fix=line)
         return path
     if not names:
         raise NotFound(

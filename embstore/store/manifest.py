@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -79,7 +80,9 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / FILE_NAME
     if not path.is_file():
-        raise NotFound(f"There is no store in {folder}.", fix=f"embstore build DATASET -s {folder}")
+        raise NotFound(
+            f"There is no store in {folder}.", fix=f"embstore build DATASET -s {shlex.quote(str(folder))}"
+        )
     with disk_faults(path, "Reading"):
         data = path.read_bytes()
     try:
@@ -128,4 +131,4 @@ def _checksum(values: Mapping[str, Any]) -> str:
 
 
 def _restore(folder: Path) -> str:
-    return f"restore store.json from a backup, or embstore delete {folder} and build again"
+    return f"restore store.json from a backup, or embstore delete {shlex.quote(str(folder))} and build again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,9 +68,9 @@ def relabel_records(
             raise NotFound(
                 f"The store {path.name} has no record {missing[0]!r}.",
                 why=f"It lacks {len(missing):,} of {len(labels):,} ids; nothing was changed.",
-                fix="review again: embstore audit --output review.csv",
+                fix=review_line(path, source),
             )
-        _check_expected(known, expected or {})
+        _check_expected(known, expected or {}, review_line(path, source))
         changes = [
             (known[record_id], label)
             for record_id, label in labels.items()
@@ -79,6 +80,20 @@ def relabel_records(
             with database.transaction():
                 database.relabel(changes, source)
     return Relabelled(len(changes), len(labels) - len(changes), source)
+
+
+def review_line(path: Path, source: str) -> str:
+    """Return the command that writes a new file to review.
+
+    Parameters
+    ----------
+    path : Path
+        The store's folder.
+    source : str
+        The file that cannot be taken; the new one has another name, for that one may hold a person's answers.
+    """
+    again = f"{Path(source).stem or 'review'}-again.csv"
+    return f"embstore audit -s {shlex.quote(str(path))} --output {shlex.quote(again)}"
 
 
 def undo_relabel(path: Path) -> Relabelled:
@@ -126,12 +141,12 @@ def _by_id(database: RecordsWriter, ids: Sequence[str]) -> dict[str, Known]:
     return found
 
 
-def _check_expected(known: Mapping[str, Known], expected: Mapping[str, str | None]) -> None:
+def _check_expected(known: Mapping[str, Known], expected: Mapping[str, str | None], fix: str) -> None:
     for record_id, label in expected.items():
         found = known[record_id].record.label
         if found != label:
             raise InvalidData(
                 f"The record {record_id!r} is labelled {found!r} now.",
                 why=f"It was {label!r} when it was reviewed; nothing was changed.",
-                fix="review again: embstore audit --output review.csv",
+                fix=fix,
             )

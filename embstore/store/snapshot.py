@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -274,7 +275,7 @@ class RecordsReader:
     def _gap(self, wanted: int, found: int) -> StoreDamaged:
         return StoreDamaged(
             f"{self._path} is damaged: it has {found} of {wanted} records.",
-            fix=f"embstore verify -s {self._path.parent}",
+            fix=f"embstore verify -s {shlex.quote(str(self._path.parent))}",
         )
 
     @contextmanager

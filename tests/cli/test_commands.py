@@ -147,12 +147,24 @@ def test_list_info_verify_and_delete(built: str, capsys: pytest.CaptureFixture[s
     assert run(["list", "--json"]) == 0
     assert [one["store"] for one in json.loads(capsys.readouterr().out)] == ["mine"]
     assert run(["info", "-s", "mine", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["labels"] == {"0": 1, "1": 1, "2": 1}
+    told = json.loads(capsys.readouterr().out)
+    assert (told["labels"], told["unlabelled"]) == ({"0": 1, "1": 1, "2": 1}, 0)
     assert run(["verify", "-s", "mine", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["problems"] == []
     assert run(["delete", "mine", "--yes"]) == 0
     assert run(["list"]) == 0
     assert "no store yet" in capsys.readouterr().err
+
+
+def test_info_tells_a_missing_label_from_one_named_null(
+    table: Path, tiny_bert: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.write_text("text,label\none,null\ntwo,null\nthree,\n")
+    assert run(["build", str(table), "-s", "mine", "--model", str(tiny_bert)]) == 0
+    capsys.readouterr()
+    assert run(["info", "-s", "mine", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["records"], told["labels"], told["unlabelled"]) == (3, {"null": 2}, 1)
 
 
 def test_delete_asks_first(

@@ -48,6 +48,27 @@ def test_a_file_where_a_folder_is_due_is_told_first(
     assert f"{tmp_path / 'mine.txt'} is a file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "fix"),
+    [
+        (["umap", "--output", "{}/none/a.csv"], "mkdir -p '{}/none'"),
+        (["umap", "--output", "{}/a.png"], "--picture '{}/a.png'"),
+        (["umap", "--picture", "{}/a.xyz"], "'{}/a.png'"),
+        (["export", "{}/a.xyz"], "embstore export '{}/a.parquet'"),
+        (["export", "{}/a.csv", "--format", "npy"], "embstore export '{}/a.npy' --format npy"),
+        (["info", "-s", "{}/none"], "embstore build DATASET -s '{}/none'"),
+    ],
+    ids=["folder", "other-option", "suffix", "format", "name", "store"],
+)
+def test_a_path_with_a_space_is_one_word_of_the_line_to_paste(
+    arguments: list[str], fix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    assert run([one.format(folder) for one in arguments]) != 0
+    assert f"Fix: {fix.format(folder)}" in capsys.readouterr().err
+
+
 @every_command
 def test_what_is_there_is_told_first(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -79,10 +79,10 @@ def test_keys_that_come_late_are_kept(tmp_path: Path) -> None:
 
 
 def test_one_list_of_objects_is_refused_with_a_way_out(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.jsonl", '[\n{"text": "one"},\n"two"]\n')
+    path = write(tmp_path / "my data" / "a.jsonl", '[\n{"text": "one"},\n"two"]\n')
     with pytest.raises(InvalidData, match="has no JSON object a line") as caught:
         open_dataset(path)
-    assert caught.value.fix.startswith("jq -c")
+    assert caught.value.fix.startswith(f"jq -c '.[]' '{path}' > ")
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:

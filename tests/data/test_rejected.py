@@ -69,6 +69,13 @@ def test_a_value_that_is_nested_too_deeply_is_set_aside(tmp_path: Path, opening:
     assert len(errors(result)) == 3
 
 
+def test_a_label_as_long_as_a_text_is_set_aside(tmp_path: Path) -> None:
+    rows = [{"text": str(size), "label": "x" * size} for size in (1_000, 1_001)]
+    result = read(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows))))
+    assert texts(result) == ["1000"]
+    assert errors(result) == ["the label has 1,001 characters, at most 1,000 are stored"]
+
+
 def test_positions_count_good_and_bad_records_over_all_splits(tmp_path: Path) -> None:
     write(tmp_path / "test.csv", "text\n \nfour\n")
     write(tmp_path / "train.csv", "text\none\nragged,row\ntwo\n")

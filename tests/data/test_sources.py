@@ -184,12 +184,18 @@ def test_a_folder_on_disk_wins_over_a_hub_id(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize(
     ("name", "fix"),
-    [("a.json", "jq -c '.[]' a.json > a.jsonl"), ("a.csv.gz", "gunzip --keep a.csv.gz"), ("a.log", "")],
+    [
+        ("a.json", "jq -c '.[]' {0}/a.json > {0}/a.jsonl"),
+        ("my data/a b.json", "jq -c '.[]' '{0}/my data/a b.json' > '{0}/my data/a b.jsonl'"),
+        ("a.csv.gz", "gunzip --keep {0}/a.csv.gz"),
+        ("it's.feather", """pandas.read_feather("{0}/it's.feather").to_parquet("{0}/it's.parquet")"""),
+        ("a.log", ""),
+    ],
 )
 def test_an_unknown_format_lists_the_known_ones(tmp_path: Path, name: str, fix: str) -> None:
     with pytest.raises(InvalidInput, match=r"The formats are: \.csv") as caught:
         open_dataset(write(tmp_path / name, "x"))
-    assert caught.value.fix == fix
+    assert caught.value.fix == fix.format(tmp_path)
 
 
 def test_a_source_that_is_nothing_we_know_says_so() -> None:

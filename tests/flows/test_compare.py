@@ -171,6 +171,9 @@ def test_a_curve_has_a_point_for_each_head_and_size(tmp_path: Path, tiny_bert: P
         ("knn", 2), ("logistic", 2), ("knn", 4), ("logistic", 4),
     ]  # fmt: skip
     assert all(len(one["values"]) == 3 for one in curve["points"])
+    for one in curve["points"]:
+        # The values are rounded to five decimals, and so is their deviation.
+        assert one["deviation"] == pytest.approx(np.std(one["values"], ddof=1), abs=2e-5)
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,28 @@ def test_a_full_disk_leaves_the_older_export(
     assert not list(tmp_path.glob(".*unfinished"))
 
 
+def test_a_failing_rename_puts_the_older_folder_back(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "data"
+    embstore.export_store(target, store, options=Options(splits=["test"]))
+    rename = Path.rename
+
+    def refuse(self: Path, other: Path) -> Path:
+        if self.name.endswith(".unfinished"):
+            raise OSError(5, "Input/output error")
+        return rename(self, other)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse)
+        with pytest.raises(DiskFailure, match="Input/output"):
+            embstore.export_store(target, store, options=Options(overwrite=True))
+    assert list(datasets.load_from_disk(str(target))) == ["test"]
+    embstore.export_store(target, store, options=Options(splits=["train"], overwrite=True))
+    assert list(datasets.load_from_disk(str(target))) == ["train"]
+    assert not list(tmp_path.glob(".data*"))
+
+
 def test_the_command_exports(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = str(tmp_path / "a.parquet")
     assert run(["export", target, "-s", store]) == 0

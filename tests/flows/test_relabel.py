@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,28 @@ def test_a_wrong_file_changes_nothing(
 def test_new_labels_are_allowed_when_asked_for(store: str, tmp_path: Path) -> None:
     path = review(tmp_path / "new.csv", {"1": "calm"})
     assert embstore.relabel_store(path, store, new_labels=True).changed == 1
+
+
+def test_a_file_that_does_not_fit_is_told_the_command_that_writes_a_new_one(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "no column.csv").write_text("id,label\n1,sad\n")
+    review(tmp_path / "nobody.csv", {"nobody": "sad"})
+    review(tmp_path / "changed.csv", {"1": "happy"}, label="happy")
+    for name in ("no column.csv", "nobody.csv", "changed.csv"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(embstore.EmbstoreError) as caught:
+            embstore.relabel_store(name, store)
+        assert run(shlex.split(caught.value.fix)[1:]) == 0
+        assert (tmp_path / name).read_bytes() == before
+        assert embstore.relabel_store(f"{Path(name).stem}-again.csv", store).changed == 0
+
+
+def test_a_new_label_as_long_as_a_text_is_refused(store: str, tmp_path: Path) -> None:
+    path = review(tmp_path / "new.csv", {"1": "x" * 1_001})
+    with pytest.raises(InvalidData, match="too long"):
+        embstore.relabel_store(path, store, new_labels=True)
 
 
 @pytest.mark.parametrize(

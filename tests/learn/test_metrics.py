@@ -88,6 +88,30 @@ def test_intervals_hold_the_value_and_are_the_same_each_time() -> None:
         assert one.low <= one.value <= one.high
 
 
+def test_many_classes_are_resampled_in_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    def noted(matrices: np.ndarray) -> dict[str, np.ndarray]:
+        sizes.append(matrices.size)
+        return summary(matrices)
+
+    monkeypatch.setattr("embstore.learn.metrics.summary", noted)
+    generator = np.random.default_rng(6)
+    true, predicted = generator.integers(0, 250, (2, 500))
+    scores(true, predicted, generator.dirichlet(np.ones(3), 500), 250)
+    assert max(sizes) <= 4_000_000
+
+
+def test_the_size_of_blocks_changes_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(7)
+    true, predicted = generator.integers(0, 20, (2, 300))
+    chances = generator.dirichlet(np.ones(20), 300)
+    wanted = scores(true, predicted, chances, 20)
+    for most in (1, 400, 2_900):
+        monkeypatch.setattr("embstore.learn.metrics._MOST_NUMBERS", most)
+        assert scores(true, predicted, chances, 20) == wanted
+
+
 def test_the_interval_of_a_well_calibrated_head_is_not_above_its_error() -> None:
     generator = np.random.default_rng(0)
     for _ in range(5):

@@ -16,6 +16,7 @@ import pytest
 
 from embstore.errors import InvalidInput
 from embstore.maps.report import render, write_report
+from embstore.maps.words import seconds, signed
 
 HOSTILE = "<script>alert(1)</script></svg>\"'&\x00\u202e\ud800" + "x" * 30_000
 
@@ -218,6 +219,13 @@ write_report(json.load(sys.stdin), {str(tmp_path)!r}, overwrite=True)
     assert "File too large" in done.stderr
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
     assert page.name in before
+
+
+def test_numbers_that_round_to_another_size_or_to_nothing_are_written_so() -> None:
+    times = [seconds(time).replace("\N{NO-BREAK SPACE}", " ") for time in (0.9994, 0.9996, 1.0)]
+    assert times == ["999 ms", "1 s", "1 s"]
+    assert [signed(value) for value in (-0.0001, 0.0, 0.0001)] == ["+0.0"] * 3
+    assert [signed(value) for value in (-0.0006, 0.021)] == ["\N{MINUS SIGN}0.1", "+2.1"]
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:

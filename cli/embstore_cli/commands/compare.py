@@ -148,4 +148,4 @@ def _classes(methods: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 def _point(one: dict[str, Any]) -> tuple[Any, ...]:
-    return (one["shots"], one["method"], f"{one['mean']:.4f}", f"{(one['high'] - one['low']) / 2:.4f}")
+    return (one["shots"], one["method"], f"{one['mean']:.4f}", f"{one['deviation']:.4f}")

@@ -46,7 +46,8 @@ def _facts(found: embstore.StoreInfo) -> list[tuple[str, object]]:
         ("built", found.finished or "stopped before its end: run the same build again"),
         ("records", f"{found.records:,}"),
         ("splits", _counts(found.splits)),
-        ("labels", _counts(found.labels)),
+        ("labels", _counts(found.labels) or "-"),
+        ("unlabelled", f"{found.unlabelled:,}"),
         ("encoder", f"{encoder.get('model', '-')} {encoder.get('revision') or ''}".strip()),
         ("pooling", f"{encoder.get('pooling', '-')}{unit}"),
         ("max length", f"{longest} tokens; {counted(found.truncated, 'record')} longer"),
@@ -71,7 +72,7 @@ def _measured(certificate: Mapping[str, Any]) -> str:
     return f"{recall}{on}p50 of a query {certificate['p50_ms']:.2f} ms; {certificate['measured']}"
 
 
-def _counts(counts: Mapping[str, int] | Mapping[str | None, int]) -> str:
-    shown = [f"{'no label' if name is None else name} {n:,}" for name, n in list(counts.items())[:20]]
+def _counts(counts: Mapping[str, int]) -> str:
+    shown = [f"{name} {n:,}" for name, n in list(counts.items())[:20]]
     more = len(counts) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
