@@ -140,7 +140,7 @@ def _check_shards(split: str, shards: Sequence[Path]) -> None:
     if len(counts) > 1:
         raise InvalidInput(
             f"{names} both give the split {split!r}.",
-            fix=f"embstore build {split}={quoted(shards[0])}   (name the one to read)",
+            fix=f"embstore build {split}={quoted(shards[0])}   # name the one to read",
         )
     whole = int(matches[0]["count"]) if matches[0] else 1
     if len(shards) != whole:

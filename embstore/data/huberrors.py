@@ -77,12 +77,12 @@ def _absent(error: Exception, name: str, revision: str | None) -> NotFound:
         return NotFound(
             f"{name} is gated: its owner asks you to accept terms first.",
             why="The hub knows no token of a user who has.",
-            fix=f"{_LOGIN}   (after accepting them on its page)",
+            fix=f"{_LOGIN}   # after accepting them on its page",
         )
     return NotFound(
         f"No such dataset: {name}.",
         why="Nothing on disk has this name, and the hub has no such dataset or it is private.",
-        fix=f"{_LOGIN}   (for a private one)",
+        fix=f"{_LOGIN}   # for a private one",
     )
 
 
@@ -100,12 +100,12 @@ def _unreadable(error: Exception, name: str) -> EmbstoreError:
         return InvalidData(
             f"{name} is a program that makes the data, and such programs are not run.",
             why=first_line(error),
-            fix="--revision refs/convert/parquet   (the hub's own copy of its data)",
+            fix="--revision refs/convert/parquet   # the hub's own copy of its data",
         )
     if isinstance(error, OSError) and error.errno in _DISK:
         return DiskFailure(
             f"The hub's cache cannot be written: {error.filename}.",
             why=error.strerror or "",
-            fix="export HF_HOME=FOLDER   (one with space that you may write to)",
+            fix="export HF_HOME=FOLDER   # one with space that you may write to",
         )
     return InvalidData(f"{name} cannot be read.", why=first_line(error))

@@ -51,7 +51,7 @@ class JsonLinesFile(LineFile):
                     (row.error for row in head if isinstance(row, BadRow)),
                     "It has only empty lines or objects.",
                 ),
-                fix=f"jq -c '.[]' {quoted(path)} > rows.jsonl   (where the file is one list of objects)",
+                fix=f"jq -c '.[]' {quoted(path)} > rows.jsonl   # where the file is one list of objects",
             )
         return cls(lines, tuple(columns))
 

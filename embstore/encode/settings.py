@@ -163,7 +163,7 @@ def _declared_pooling(config: dict[str, Any], folder: Path) -> str:
         raise InvalidModel(
             f"The model in {folder} declares the pooling {'+'.join(map(str, modes)) or 'none'}.",
             why="embstore has cls and mean.",
-            fix="--pooling mean   (embeddings will not be those of the model's authors)",
+            fix="--pooling mean   # embeddings will not be those of the model's authors",
         )
     return named[modes[0]]
 

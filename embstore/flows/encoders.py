@@ -40,7 +40,7 @@ def stored_encoder(config: Mapping[str, Any], device: str = "auto") -> TextEncod
         raise InvalidInput(
             f"This store's encoder runs code from {options.model} at {options.revision}.",
             why="Opening a store does not run code that somebody else chose.",
-            fix=f"export {TRUST}=1   (once you have read that code)",
+            fix=f"export {TRUST}=1   # once you have read that code",
         )
     return load_encoder(options, device=device)
 

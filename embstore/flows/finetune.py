@@ -139,7 +139,7 @@ def finetuned_outcome(
             raise Interrupted(
                 "The comparison was stopped; nothing of its fine-tuning is kept.",
                 why="It trains in a folder that is removed.",
-                fix=f"embstore finetune FOLDER -s {store.name}   (keeps finished epochs)",
+                fix=f"embstore finetune FOLDER -s {store.name}   # keeps finished epochs",
             ) from error
         fitted = time.perf_counter() - begun
     begun = time.perf_counter()

@@ -125,5 +125,5 @@ def _check_labels(store: Store) -> None:
         raise InvalidData(
             f"The store {store.name} has no labels to learn from.",
             why=f"None of its {len(store):,} records has one; neighbors, verify and info work without.",
-            fix="embstore build DATASET --label-column NAME   (texts are not encoded again)",
+            fix="embstore build DATASET --label-column NAME   # texts are not encoded again",
         )

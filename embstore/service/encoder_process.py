@@ -131,7 +131,7 @@ class EncoderProcess:
             raise NotReady(
                 "The encoder's process ended again.",
                 why="It is killed where the machine or its container has no more memory.",
-                fix="embstore serve --workers 1   (or a larger limit)",
+                fix="embstore serve --workers 1   # or a larger limit",
             ) from error
 
     def _start_again(self) -> None:

@@ -23,7 +23,7 @@ from embstore.store import Store
 
 router = APIRouter(prefix="/v1")
 # Raise it when kept reports have another form than before.
-_VERSION = 3
+_VERSION = 4
 # The lowest priority: requests go first.
 _NICE = 19
 _JSON: dict[int | str, dict[str, Any]] = {
@@ -76,7 +76,7 @@ class Reports:
             raise NotReady(
                 f"The {_NAMES[kind]} of {opened.store.name} cannot be made.",
                 why=f"The process that makes it ended with code {self._failed[file]}.",
-                fix=f"embstore {_COMMANDS[kind]} -s {opened.store.name}   (says why)",
+                fix=f"embstore {_COMMANDS[kind]} -s {opened.store.name}   # says why",
                 retry_after=600,
             )
         if file not in self._making:

@@ -98,7 +98,7 @@ def _run(options: ServeOptions, bound: socket.socket, store: Path) -> None:
             raise NotReady(
                 "A worker could not start, and so the service ended.",
                 why="What the worker says stands above.",
-                fix="embstore serve --workers 1   (says what is wrong alone)",
+                fix="embstore serve --workers 1   # says what is wrong alone",
             )
         return
     logging.getLogger("uvicorn.error").addFilter(_is_news)

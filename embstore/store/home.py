@@ -76,7 +76,7 @@ def find_store(store: str | Path | None = None, home: str | Path | None = None) 
         return path
     if not names:
         raise NotFound(
-            f"There is no store in {home_folder(home)} yet.", fix="embstore build   (builds the sample store)"
+            f"There is no store in {home_folder(home)} yet.", fix="embstore build   # builds the sample store"
         )
     paths = [home_folder(home) / name for name in names]
     return max(paths, key=_built) if len(paths) > 1 else paths[0]
