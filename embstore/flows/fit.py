@@ -10,7 +10,7 @@ from typing import Any
 from embstore.flows.classifier import HEAD
 from embstore.flows.heads import HeadOptions, fit_on
 from embstore.flows.labelled import training_split, validation_split
-from embstore.learn.calibration import NEVER, check_precision, find_threshold
+from embstore.learn.calibration import LEAST_ANSWERS, NEVER, check_precision, find_threshold
 from embstore.learn.knn import KNNHead
 from embstore.store import Store
 from embstore.store.derived import check_name
@@ -33,8 +33,10 @@ class FitReport:
         Split that it was fitted on, and what its settings and probabilities were tuned on.
     records, unlabelled : int
         Training records, and those left out because they have no label.
+    held_out : int
+        Texts that it was not fitted on and was judged by.
     accuracy : float
-        On held-out texts, in [0, 1].
+        On those, in [0, 1].
     precision, threshold, coverage : float
         Wanted share of right answers; the probability below which the head abstains (2 where it always does);
         share of held-out texts that it answers.
@@ -51,6 +53,7 @@ class FitReport:
     tuned_on: str
     records: int
     unlabelled: int
+    held_out: int
     accuracy: float
     precision: float
     threshold: float
@@ -62,6 +65,11 @@ class FitReport:
         """What a person should know, or the empty string."""
         if self.threshold < NEVER:
             return ""
+        if self.held_out < LEAST_ANSWERS:
+            return (
+                f"A threshold takes {LEAST_ANSWERS} held-out texts, and there are {self.held_out}, so every "
+                "answer is marked abstain; fit again with --precision 0."
+            )
         return (
             f"No threshold reaches a precision of {self.precision:g} on held-out texts, so every answer is "
             f"marked abstain; fit again with a lower --precision."
@@ -140,6 +148,7 @@ def fit_head(
             tuned_on=fitted.tuned_on,
             records=len(records),
             unlabelled=records.unlabelled,
+            held_out=len(fitted.head.held_out_.codes),
             accuracy=fitted.head.held_out_.accuracy,
             precision=precision,
             threshold=threshold.probability,

@@ -14,8 +14,8 @@ from embstore.records import Codes, Mask, Probabilities
 
 # exp(-4) to exp(4): beyond that a head is a coin or an oracle.
 _RANGE = (-4.0, 4.0)
-# Answers that a precision is measured on, at least: of fewer a share says nothing.
-_LEAST_ANSWERS = 10
+#: Answers that a precision is measured on, at least: of fewer a share says nothing.
+LEAST_ANSWERS = 10
 #: A threshold that no probability reaches.
 NEVER = 2.0
 
@@ -124,7 +124,7 @@ def find_threshold(held_out: HeldOut, precision: float) -> Threshold:
     right = np.cumsum(held_out.correct[order]) / np.arange(1, len(order) + 1)
     # Answers of one probability are given together or not at all.
     ends = np.append(sorted_confidences[1:] < sorted_confidences[:-1], True)
-    good = np.flatnonzero(ends & (right >= precision) & (np.arange(len(order)) + 1 >= _LEAST_ANSWERS))
+    good = np.flatnonzero(ends & (right >= precision) & (np.arange(len(order)) + 1 >= LEAST_ANSWERS))
     if not len(good):
         return Threshold(NEVER, 0.0, 0.0)
     last = int(good[-1])

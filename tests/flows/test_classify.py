@@ -81,13 +81,22 @@ def test_the_head_fitted_last_answers_unless_one_is_named(store: str) -> None:
 
 
 def test_a_threshold_that_is_out_of_reach_abstains_and_says_so(tmp_path: Path, tiny_bert: Path) -> None:
-    records = rows()
+    records = rows(100)
     for i, row in enumerate(records):
         row["label"] = "ab"[(i // 2) % 2]
     build(tmp_path, tiny_bert, records)
     report = embstore.fit_head("mine", precision=1.0)
-    assert report.note
+    assert "lower --precision" in report.note
     assert embstore.classify_texts(["sad"], "mine")[0].prediction.abstain
+
+
+def test_too_few_held_out_texts_for_any_threshold_are_told(tmp_path: Path, tiny_bert: Path) -> None:
+    build(tmp_path, tiny_bert, rows(8))
+    report = embstore.fit_head("mine")
+    assert report.held_out < 10
+    assert f"10 held-out texts, and there are {report.held_out}" in report.note
+    assert "--precision 0" in report.note
+    assert not embstore.fit_head("mine", precision=0).note
 
 
 def test_a_store_that_changed_since_is_noted(tmp_path: Path, tiny_bert: Path, store: str) -> None:

@@ -63,7 +63,7 @@ def _facts(report: embstore.FitReport) -> list[tuple[str, str]]:
             f"{counted(len(report.labels), 'label')}{unlabelled}",
         ),
         ("tuned on", report.tuned_on),
-        ("accuracy", f"{report.accuracy:.4f} on held-out texts"),
+        ("accuracy", f"{report.accuracy:.4f} on {counted(report.held_out, 'held-out text')}"),
         ("answers", _answers(report)),
         ("took", f"{report.seconds:.1f} s"),
     ]
