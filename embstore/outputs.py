@@ -105,7 +105,7 @@ def complete_bytes(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write files into a folder, made where it is missing: all of them, or what was there stays.
+    """Write files into a folder, made where it is missing: none takes its name before all are written.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 import time
@@ -139,7 +140,7 @@ def finetuned_outcome(
             raise Interrupted(
                 "The comparison was stopped; nothing of its fine-tuning is kept.",
                 why="It trains in a folder that is removed.",
-                fix=f"embstore finetune FOLDER -s {store.name}   # keeps finished epochs",
+                fix=f"embstore finetune FOLDER -s {shlex.quote(str(store.path))}   # keeps finished epochs",
             ) from error
         fitted = time.perf_counter() - begun
     begun = time.perf_counter()

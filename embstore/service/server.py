@@ -130,7 +130,7 @@ def _bind(options: ServeOptions) -> socket.socket:
         raise InvalidInput(
             f"The service cannot listen on {options.host}, port {options.port}.",
             why=f"{error.strerror}.",
-            fix="--port 0, which takes any free port",
+            fix="--port 0   # takes any free port",
         ) from error
     return bound
 
