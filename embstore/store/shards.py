@@ -17,6 +17,7 @@ from embstore.records import Embeddings, Rows
 from embstore.store.faults import disk_faults
 from embstore.store.files import fsync_folder
 from embstore.store.index import is_unit
+from embstore.store.mapping import Mapping
 from embstore.store.segments import Segment, ends_by_shard, joined
 
 HEADER_SIZE = 4096
@@ -53,7 +54,7 @@ class Shards:
         self._uuid = bytes.fromhex(store_uuid)
         self._dim = dim
         self._row_bytes = 4 * dim
-        self._maps: dict[int, Embeddings] = {}
+        self._maps: dict[int, Mapping] = {}
         self._of_unit_length: dict[tuple[int, int], bool] = {}
         self._runs: tuple[Sequence[Segment], int, Rows, list[Segment]] = ((), 0, np.empty(0, np.int64), [])
 
@@ -166,7 +167,7 @@ class Shards:
         Nothing is copied, and pages stay in memory.
         """
         for run in self._joined(segments)[1]:
-            mapped = self._plain(run)
+            mapped = self._segment(run)
             for start in range(max(first_row - run.first_row, 0), run.n, VIEW_ROWS):
                 view, place = mapped[start : start + VIEW_ROWS], run.first_row + start
                 # Committed rows never change, and to look costs a small search half of its time.
@@ -226,7 +227,7 @@ class Shards:
             if len(places) and not 0 <= places.min() <= places.max() < segment.n:
                 raise IndexError(f"rows {places.min()} to {places.max()} of {segment.n}")
             # They were looked at; numpy copies once more where it is to look for itself.
-            return self._plain(segment).take(places, 0, out=out, mode="clip")
+            return self._segment(segment).take(places, 0, out=out, mode="clip")
         path = self.path(segment.shard)
         with disk_faults(self._folder, "Reading"), path.open("rb", buffering=0) as file:
             for row, place in zip(out, places.tolist(), strict=True):
@@ -235,22 +236,19 @@ class Shards:
                     raise self._cut(segment.shard)
         return out
 
-    def _plain(self, segment: Segment) -> Embeddings:
-        """Return the rows of a segment as a plain array: to take rows out of a memmap costs a multiple."""
-        return self._segment(segment).view(np.ndarray)
-
     def _segment(self, segment: Segment) -> Embeddings:
         end = (segment.offset - HEADER_SIZE) // self._row_bytes + segment.n
         mapped = self._maps.get(segment.shard)
-        if mapped is None or len(mapped) < end:
+        if mapped is None or len(mapped.rows) < end:
             # Mapped at today's whole length; a shard that has grown since is mapped anew.
             with disk_faults(self._folder, "Reading"):
-                rows = (self.path(segment.shard).stat().st_size - HEADER_SIZE) // self._row_bytes
-                if rows < end:
+                if (self.path(segment.shard).stat().st_size - HEADER_SIZE) // self._row_bytes < end:
                     raise self._cut(segment.shard)
-                mapped = np.memmap(self.path(segment.shard), "<f4", "r", HEADER_SIZE, (rows, self._dim))
+                mapped = Mapping(self.path(segment.shard), HEADER_SIZE, self._dim)
             self._maps[segment.shard] = mapped
-        return mapped[end - segment.n : end]
+        if mapped.n_now() < end:
+            raise self._cut(segment.shard)
+        return mapped.rows[end - segment.n : end]
 
     def _cut(self, shard: int) -> StoreDamaged:
         return StoreDamaged(f"{self.path(shard)} is damaged: it was cut.", fix="embstore verify")

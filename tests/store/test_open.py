@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,21 @@ def test_a_shard_that_is_cut_while_it_is_open_is_noticed(path: Path) -> None:
         (path / SHARD).write_bytes((path / SHARD).read_bytes()[:-100])
         with pytest.raises(StoreDamaged, match="it was cut"):
             store.search(np.ones((1, 8), dtype=np.float32), 3)
+
+
+@pytest.mark.parametrize("kept", [5000, 100, 0], ids=["some-rows", "half-a-header", "nothing"])
+def test_a_shard_that_is_cut_after_it_was_read_is_noticed_before_it_is_touched(path: Path, kept: int) -> None:
+    query, last = np.ones((1, 8), dtype=np.float32), np.array([39])
+    with Store.open(path) as store:
+        store.search(query, 3)
+        whole = store.embeddings(last).copy()
+        data = (path / SHARD).read_bytes()
+        os.truncate(path / SHARD, kept)
+        for use in (lambda: store.search(query, 3), lambda: store.embeddings(last)):
+            with pytest.raises(StoreDamaged, match="it was cut"):
+                use()
+        (path / SHARD).write_bytes(data)
+        np.testing.assert_array_equal(store.embeddings(last), whole)
 
 
 def test_a_label_that_changes_while_it_is_verified_is_no_damage(
