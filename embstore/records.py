@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -25,6 +25,8 @@ Probabilities: TypeAlias = npt.NDArray[np.float64]
 Codes: TypeAlias = npt.NDArray[np.int64]
 #: bool, one flag a row.
 Mask: TypeAlias = npt.NDArray[np.bool_]
+#: Told how much is done, and of how much where that is known.
+Progress: TypeAlias = Callable[[int, int | None], None]
 
 
 # What NumPy's generators take, and with them all that is seeded here.
@@ -108,6 +110,17 @@ class Neighbor:
     similarity: float
     record: Record
 
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON values, without what else the record holds."""
+        return {
+            "rank": self.rank,
+            "similarity": round(self.similarity, 6),
+            "id": self.record.id,
+            "split": self.record.split,
+            "label": self.record.label,
+            "text": self.record.text,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -144,7 +157,7 @@ class Encoded:
         Row i embeds ``texts[i]``; a row named in ``errors`` means nothing.
     truncated : ndarray of shape (n,), bool
         True where the text was longer than the encoder reads.
-    errors : mapping of int to str
+    errors : dict of int to str
         Position among the n texts of each text that failed alone, and why.
     tokens : ndarray of shape (n,), int64
         Tokens of each text that were read, special ones included; empty where the encoder does not tell.
@@ -152,8 +165,22 @@ class Encoded:
 
     embeddings: Embeddings
     truncated: Mask
-    errors: Mapping[int, str] = field(default_factory=dict)
+    errors: dict[int, str] = field(default_factory=dict)
     tokens: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+
+def to_be_encoded(texts: Sequence[str], dim: int) -> Encoded:
+    """Return the answer for texts with nothing in it yet, for an encoder to fill.
+
+    Raises
+    ------
+    InvalidInput
+        A single string where a sequence is due.
+    """
+    if isinstance(texts, str):
+        raise InvalidInput("encode takes a sequence of texts, and got one str.", fix="encode([text])")
+    n = len(texts)
+    return Encoded(np.zeros((n, dim), np.float32), np.zeros(n, np.bool_), {}, np.zeros(n, np.int64))
 
 
 class TextEncoder(Protocol):

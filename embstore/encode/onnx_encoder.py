@@ -14,8 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as failures
 from embstore.encode.onnx_cache import MODEL, TOKENIZER, export_folder, usable_settings
 from embstore.encode.onnx_layout import Layout, PackedLayout, PaddedLayout
 from embstore.encode.tokens import TextTokenizer
-from embstore.errors import InvalidInput
-from embstore.records import Embeddings, Encoded
+from embstore.records import Embeddings, Encoded, to_be_encoded
 
 # Texts sorted by length together.
 _SLICE_SIZE = 2048
@@ -88,23 +87,19 @@ class OnnxEncoder:
         InvalidInput
             A single string where a sequence is due, or a text that UTF-8 cannot encode.
         """
-        if isinstance(texts, str):
-            raise InvalidInput("encode takes a sequence of texts, and got one str.", fix="encode([text])")
-        embeddings = np.zeros((len(texts), self.dim), dtype=np.float32)
-        truncated = np.zeros(len(texts), dtype=np.bool_)
-        n_tokens = np.zeros(len(texts), dtype=np.int64)
-        errors: dict[int, str] = {}
+        out = to_be_encoded(texts, self.dim)
         for start in range(0, len(texts), _SLICE_SIZE):
             tokens = self._tokenizer.tokenize(texts[start : start + _SLICE_SIZE])
-            truncated[start : start + len(tokens.ids)] = tokens.truncated
-            n_tokens[start : start + len(tokens.ids)] = [len(one) for one in tokens.ids]
+            end = start + len(tokens.ids)
+            out.truncated[start:end] = tokens.truncated
+            out.tokens[start:end] = [len(one) for one in tokens.ids]
             for batch in self._layout.plan([len(one) for one in tokens.ids]):
                 ids = [tokens.ids[position] for position in batch]
-                self._fill(embeddings, ids, (start + batch).tolist(), errors)
-        good = np.isfinite(embeddings).all(axis=1) & embeddings.any(axis=1)
+                self._fill(out.embeddings, ids, (start + batch).tolist(), out.errors)
+        good = np.isfinite(out.embeddings).all(axis=1) & out.embeddings.any(axis=1)
         for row in np.flatnonzero(~good).tolist():
-            errors.setdefault(row, "the model returned zeros, NaN or infinity")
-        return Encoded(embeddings, truncated, errors, n_tokens)
+            out.errors.setdefault(row, "the model returned zeros, NaN or infinity")
+        return out
 
     def _fill(self, out: Embeddings, ids: list[list[int]], rows: list[int], errors: dict[int, str]) -> None:
         """Embed a batch, and what fails or is not finite there alone; note which texts fail."""

@@ -25,8 +25,7 @@ from embstore.encode.paths import (
     write_choice,
 )
 from embstore.encode.tokens import TextTokenizer
-from embstore.errors import InvalidInput
-from embstore.records import Embeddings, Encoded
+from embstore.records import Embeddings, Encoded, to_be_encoded
 
 logger = logging.getLogger(__name__)
 
@@ -179,21 +178,16 @@ class TorchEncoder:
         InvalidInput
             A single string where a sequence is due, or a text that UTF-8 cannot encode.
         """
-        if isinstance(texts, str):
-            raise InvalidInput("encode takes a sequence of texts, and got one str.", fix="encode([text])")
-        embeddings = np.zeros((len(texts), self.dim), dtype=np.float32)
-        truncated = np.zeros(len(texts), dtype=np.bool_)
-        n_tokens = np.zeros(len(texts), dtype=np.int64)
-        errors: dict[int, str] = {}
+        out = to_be_encoded(texts, self.dim)
         start = 0
         for tokens in self._tokenizer.tokenize_ahead(texts, SLICE_SIZE):
             end = start + len(tokens.ids)
-            truncated[start:end] = tokens.truncated
-            n_tokens[start:end] = [len(one) for one in tokens.ids]
-            failed = self._encode_tokens(tokens.ids, embeddings[start:end])
-            errors.update({start + position: error for position, error in failed.items()})
+            out.truncated[start:end] = tokens.truncated
+            out.tokens[start:end] = [len(one) for one in tokens.ids]
+            failed = self._encode_tokens(tokens.ids, out.embeddings[start:end])
+            out.errors.update({start + position: error for position, error in failed.items()})
             start = end
-        return Encoded(embeddings, truncated, errors, n_tokens)
+        return out
 
     def _encode_tokens(self, ids: list[list[int]], out: Embeddings) -> dict[int, str]:
         """Fill ``out`` row by row; return the positions that failed and why."""

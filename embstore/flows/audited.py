@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from embstore.data.splits import order_splits
-from embstore.errors import InvalidData, NotFound
+from embstore.errors import InvalidData
+from embstore.flows.labelled import check_split
 from embstore.records import Embeddings, Mask, Rows, Similarities
 from embstore.store import Store
 from embstore.store.graph import Graph, graph_of
@@ -87,13 +88,8 @@ def audited_records(store: Store, splits: Sequence[str] = ()) -> AuditedRecords:
         Fewer than two records.
     """
     known = [str(name) for name in store.reader.counts("split")]
-    unknown = [name for name in splits if name not in known]
-    if unknown:
-        raise NotFound(
-            f"The store {store.name} has no split {unknown[0]!r}.",
-            why=f"It has: {', '.join(known) or 'none'}.",
-            fix=f"--split {known[0]}" if known else "embstore build DATASET",
-        )
+    for name in splits:
+        check_split(store, name, "--split")
     chosen = list(dict.fromkeys(splits)) or known
     parts = [store.rows(split=name) for name in chosen]
     rows = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts]))

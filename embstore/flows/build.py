@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from embstore.data import ReadOptions, TextDataset, open_dataset
 from embstore.encode.onnx_background import start_export
 from embstore.errors import Interrupted, InvalidData, InvalidInput, InvalidModel
 from embstore.flows.encoders import EncoderChoice, encoder_for
-from embstore.records import AdaptiveEncoder, Encoded, Record, Rejected, TextEncoder
+from embstore.records import AdaptiveEncoder, Encoded, Progress, Record, Rejected, TextEncoder
 from embstore.store import is_store, store_path
 from embstore.store.database import Build
 from embstore.store.index_options import IndexOptions
@@ -84,9 +84,6 @@ class _Counts:
     encoded: int = 0
     reused: int = 0
     done: int = 0
-
-
-Progress = Callable[[int, int | None], None]
 
 
 def build_store(  # noqa: PLR0913 (each is one decision of the user's)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import embstore
 import embstore.flows.opening  # (a store opened here can load its encoder)
-from embstore.errors import InvalidData, NotFound
-from embstore.flows.curve import Progress, default_shots, learning_curve
+from embstore.errors import InvalidData
+from embstore.flows.curve import default_shots, learning_curve
 from embstore.flows.heads import HEADS, HeadOptions
 from embstore.flows.labelled import (
+    check_split,
     evaluated_name,
     labelled_split,
     training_split,
@@ -35,7 +36,7 @@ from embstore.learn.duplicates import leaked, repeated
 from embstore.learn.metrics import Score, compare_pair
 from embstore.learn.sampling import check_sampling, hold_out
 from embstore.learn.verdict import WORTH, Verdict, check_worth, judge
-from embstore.records import check_seed
+from embstore.records import Progress, check_seed
 from embstore.store import Store
 from embstore.wording import counted
 
@@ -223,9 +224,7 @@ def _task(store: Store, options: CompareOptions) -> tuple[Task, str]:
             fix="--on test, or leave --on out to hold a fifth of train out",
         )
     if name is not None:
-        if name not in store.reader.counts("split"):
-            known = ", ".join(map(str, store.reader.counts("split")))
-            raise NotFound(f"The store {store.name} has no split {name!r}.", why=f"It has: {known}.")
+        check_split(store, name, "--on")
         evaluated = labelled_split(store, name)
         return Task(train, validation_split(store, but=[options.train, name]), evaluated), name
     kept, held = hold_out(train.labels, _HELD_OUT, options.seed)

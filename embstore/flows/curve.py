@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,10 @@ from embstore.flows.outcomes import Task
 from embstore.learn.knn import KNNHead
 from embstore.learn.logistic import LogisticHead
 from embstore.learn.sampling import few_shots
+from embstore.records import Progress
 
 #: Labels a class of the curve, as far as the data has them.
 SHOTS = (8, 16, 32, 64, 128, 256, 512)
-
-Progress = Callable[[int, int | None], None]
 
 
 def learning_curve(

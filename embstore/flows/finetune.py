@@ -20,9 +20,10 @@ from embstore.errors import DiskFailure, Interrupted, InvalidInput
 from embstore.flows.labelled import LabelledSplit, training_split, validation_split
 from embstore.flows.outcomes import Outcome, Task, latency
 from embstore.learn.classifier_model import ModelSource
-from embstore.learn.epochs import EpochScore, Progress, disk_failures
+from embstore.learn.epochs import EpochScore, disk_failures
 from embstore.learn.finetuning import CHECKPOINTS, Finetuned, FinetuneOptions, finetune
 from embstore.outputs import check_writable
+from embstore.records import Progress
 from embstore.store import Store
 
 OnEpoch = Callable[[EpochScore], None]

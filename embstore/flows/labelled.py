@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 import numpy as np
 
@@ -57,6 +58,23 @@ class LabelledSplit:
         return LabelledSplit(self.name, rows, ids, texts, labels, embeddings, self.unlabelled)
 
 
+def check_split(store: Store, name: str, option: str) -> None:
+    """Refuse a split that the store does not have.
+
+    Raises
+    ------
+    NotFound
+        With the splits that there are, and ``option`` with the first of them.
+    """
+    known = [str(one) for one in store.reader.counts("split")]
+    if name not in known:
+        raise NotFound(
+            f"The store {store.name} has no split {name!r}.",
+            why=f"It has: {', '.join(known) or 'none'}.",
+            fix=f"{option} {quote(known[0])}" if known else "embstore build DATASET",
+        )
+
+
 def labelled_split(store: Store, name: str) -> LabelledSplit:
     """Return the labelled records of a split.
 
@@ -88,13 +106,7 @@ def labelled_split(store: Store, name: str) -> LabelledSplit:
 def training_split(store: Store, name: str) -> LabelledSplit:
     """Return the split to learn from; raises as `labelled_split` does, and where it has one label only."""
     _check_labels(store)
-    splits = store.reader.counts("split")
-    if name not in splits:
-        raise NotFound(
-            f"The store {store.name} has no split {name!r} to learn from.",
-            why=f"It has: {', '.join(map(str, splits))}.",
-            fix=f"--train {next(iter(splits))}",
-        )
+    check_split(store, name, "--train")
     split = labelled_split(store, name)
     if len(set(split.labels)) < 2:
         raise InvalidData(

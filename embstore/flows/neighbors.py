@@ -43,19 +43,8 @@ class Neighborhood:
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values."""
-        neighbors = [
-            {
-                "rank": one.rank,
-                "similarity": round(one.similarity, 6),
-                "id": one.record.id,
-                "split": one.record.split,
-                "label": one.record.label,
-                "text": one.record.text,
-            }
-            for one in self.neighbors
-        ]
         said = {"query": self.query, "store": self.store, "exact": self.exact, "recall": self.recall}
-        return {**said, "neighbors": neighbors}
+        return {**said, "neighbors": [one.as_json() for one in self.neighbors]}
 
     @property
     def promise(self) -> str:

@@ -18,6 +18,7 @@ import pandas as pd
 import embstore
 import embstore.flows.opening  # (a store opened here can load its encoder)
 from embstore.errors import DiskFailure, InvalidData, NotFound, StoreDamaged, StoreLocked
+from embstore.flows.labelled import check_split
 from embstore.maps.layout import Coordinates, Nearest, ProjectionOptions, check_size, minmax
 from embstore.records import Embeddings, Rows
 from embstore.store import Store
@@ -184,14 +185,10 @@ def _splits(store: Store, splits: Sequence[str], options: ProjectionOptions) -> 
     """Return the names of the splits to project, that of the fit among them."""
     known = [str(name) for name in store.reader.counts("split")]
     wanted = list(dict.fromkeys(splits)) or known
-    asked = [("--split", name) for name in wanted]
-    for option, name in [*asked, *([("--fit-on", options.fit_on)] if options.fit_on else [])]:
-        if name not in known:
-            raise NotFound(
-                f"The store {store.name} has no split {name!r}.",
-                why=f"It has: {', '.join(known) or 'none'}.",
-                fix=f"{option} {known[0]}" if known else "embstore build DATASET",
-            )
+    for name in wanted:
+        check_split(store, name, "--split")
+    if options.fit_on:
+        check_split(store, options.fit_on, "--fit-on")
     if not wanted:
         raise InvalidData(f"The store {store.name} has no records.", fix="embstore build DATASET")
     return list(dict.fromkeys([*wanted, *([options.fit_on] if options.fit_on else [])]))

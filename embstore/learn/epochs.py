@@ -17,13 +17,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from embstore.errors import DiskFailure
 from embstore.learn.classifier_model import FinetunedClassifier
+from embstore.records import Progress
 
 # torch raises no class of its own where a file cannot be written; its memory errors are RuntimeErrors too.
 _TORCH_WRITER = ("PytorchStreamWriter", "unexpected pos", "iostream error", "Parent directory")
 
 EPOCHS, BEST = "epochs.json", "best.safetensors"
-
-Progress = Callable[[int, int | None], None]
 
 
 @contextmanager

@@ -22,10 +22,10 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from embstore.errors import Interrupted, InvalidData, InvalidInput
 from embstore.learn.classifier_model import FinetunedClassifier, ModelSource, quiet
-from embstore.learn.epochs import BEST, EpochScore, EpochWatcher, Progress, disk_failures, replaced
+from embstore.learn.epochs import BEST, EpochScore, EpochWatcher, disk_failures, replaced
 from embstore.learn.parity import LEAST_COSINE, gradient_cosine
 from embstore.learn.pieces import PiecewiseTrainer, collate
-from embstore.records import check_seed
+from embstore.records import Progress, check_seed
 
 logger = logging.getLogger(__name__)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from embstore.maps import words
 from embstore.maps.figures import PALETTE
-from embstore.maps.pages import template
-from embstore.outputs import check_folder, write_texts
+from embstore.maps.pages import template, write_page
 
-PAGE, CONTENT = "index.html", "audit.json"
+CONTENT = "audit.json"
 
 
 def write_audit(content: Mapping[str, Any], folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -39,12 +37,7 @@ def write_audit(content: Mapping[str, Any], folder: str | Path, *, overwrite: bo
     DiskFailure
         It cannot be written.
     """
-    target = Path(folder)
-    check_folder(target, overwrite=overwrite)
-    page = render_audit(content)
-    numbers = json.dumps(content, ensure_ascii=False, indent=1)
-    write_texts(target, {CONTENT: numbers + "\n", PAGE: page})
-    return target / PAGE
+    return write_page(content, render_audit, folder, CONTENT, overwrite=overwrite)
 
 
 def render_audit(content: Mapping[str, Any]) -> str:

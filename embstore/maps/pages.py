@@ -1,13 +1,57 @@
-"""The templates of all pages: markup is escaped, a name that nothing fills is an error."""
+"""All pages: markup is escaped, a name that nothing fills is an error, and the numbers lie beside them."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from embstore.maps import words
+from embstore.outputs import check_folder, write_texts
 from embstore.wording import counted
 
+PAGE = "index.html"
 _FILTERS = ("percent", "signed", "count", "seconds", "milliseconds", "size", "chance", "sentence", "shorten")
+
+
+def write_page(
+    content: Mapping[str, Any],
+    render: Callable[[Mapping[str, Any]], str],
+    folder: str | Path,
+    numbers: str,
+    *,
+    overwrite: bool,
+) -> Path:
+    """Write what ``render`` makes of JSON values as ``index.html`` and return its path; these lie beside it.
+
+    Parameters
+    ----------
+    content : mapping
+        JSON values.
+    render : callable
+        Called once the folder is known to be fit.
+    folder : str or Path
+        Made where it is missing.
+    numbers : str
+        Name of the file of values.
+    overwrite : bool
+        Replace what is there.
+
+    Raises
+    ------
+    InvalidInput
+        The folder is a file, or holds something.
+    DiskFailure
+        It cannot be written.
+    """
+    target = Path(folder)
+    check_folder(target, overwrite=overwrite)
+    values = json.dumps(content, ensure_ascii=False, indent=1)
+    write_texts(target, {numbers: values + "\n", PAGE: render(content)})
+    return target / PAGE
 
 
 def template(name: str) -> Template:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from embstore.maps.figures import (
     confusion_figure,
     curve_figure,
 )
-from embstore.maps.pages import template
-from embstore.outputs import check_folder, write_texts
+from embstore.maps.pages import template, write_page
 
-PAGE, CONTENT = "index.html", "comparison.json"
+CONTENT = "comparison.json"
 _SCORES = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
@@ -57,12 +55,7 @@ def write_report(comparison: Mapping[str, Any], folder: str | Path, *, overwrite
     DiskFailure
         It cannot be written.
     """
-    target = Path(folder)
-    check_folder(target, overwrite=overwrite)
-    page = render(comparison)
-    numbers = json.dumps(comparison, ensure_ascii=False, indent=1)
-    write_texts(target, {CONTENT: numbers + "\n", PAGE: page})
-    return target / PAGE
+    return write_page(comparison, render, folder, CONTENT, overwrite=overwrite)
 
 
 def render(comparison: Mapping[str, Any]) -> str:

@@ -151,17 +151,7 @@ def _found(
 ) -> Response:
     # A filtered search is exact; of any other the certificate stands in memory.
     recall = None if asked.split or asked.label else opened.store.recall(asked.k)
-    listed = [
-        {
-            "rank": one.rank,
-            "similarity": round(one.similarity, 6),
-            "id": one.record.id,
-            "split": one.record.split,
-            "label": one.record.label,
-            "text": one.record.text,
-        }
-        for one in neighbors
-    ]
+    listed = [one.as_json() for one in neighbors]
     said = {"exact": recall is None, "recall": 1.0 if recall is None else recall.value}
     return _unchecked({**_where(opened), **said, "neighbors": listed})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embstore.errors import DiskFailure, InvalidInput, NotFound, StoreDamaged, StoreLocked
-from embstore.records import Embeddings, Rows, Similarities
+from embstore.records import Embeddings, Progress, Rows, Similarities
 from embstore.store.derived import read_derived
 from embstore.store.index import unit
 from embstore.store.keeping import write_derived
@@ -33,8 +33,6 @@ _SEARCH_ROWS = 4096
 _EXACT_PAIRS = 1 << 14
 # Fills the place of a neighbor that is not there: a split of n records has n - 1 neighbors for its own.
 _NOBODY = -1
-
-Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
