@@ -169,7 +169,9 @@ def compare_methods(
             judged(task, one, latencies.get(one.name, one.latency_ms), chosen.seed) for one in outcomes
         ]
         shots = list(chosen.shots) or (default_shots(task.train.labels) if chosen.curve else [])
-        curve = learning_curve(task, shots, chosen.seeds, chosen.protocol, progress) if shots else None
+        curve = None
+        if shots:
+            curve = learning_curve(task, shots, chosen.seeds, chosen.protocol, chosen.heads, progress)
         content = {
             **_about(opened, task, judged_by, chosen),
             "methods": methods,

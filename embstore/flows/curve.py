@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from embstore.flows.heads import HEADS
+from embstore.flows.heads import HEADS, HeadOptions, knn_head, logistic_head
 from embstore.flows.outcomes import Task
-from embstore.learn.knn import KNNHead
-from embstore.learn.logistic import LogisticHead
 from embstore.learn.sampling import few_shots
 from embstore.records import Progress
 
@@ -19,7 +18,12 @@ SHOTS = (8, 16, 32, 64, 128, 256, 512)
 
 
 def learning_curve(
-    task: Task, shots: Sequence[int], seeds: int, protocol: str, progress: Progress | None = None
+    task: Task,
+    shots: Sequence[int],
+    seeds: int,
+    protocol: str,
+    heads: HeadOptions,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Fit each head on a few labels of each class, several times, and score it on the evaluated texts.
 
@@ -33,6 +37,8 @@ def learning_curve(
         Samples of each size.
     protocol : {'mteb', 'setfit'}
         How texts are drawn; see `few_shots`.
+    heads : HeadOptions
+        How the heads are fitted; where a sample has fewer texts than ``k`` needs, all others vote.
     progress : callable, optional
         Called with the fits done and their total.
 
@@ -52,7 +58,8 @@ def learning_curve(
         values: dict[str, list[float]] = {name: [] for name in HEADS}
         for chosen in few_shots(task.train.labels, size, seeds, protocol):
             X, y = np.asarray(task.train.embeddings)[chosen], labels[chosen]  # noqa: N806
-            for name, head in (("knn", KNNHead()), ("logistic", LogisticHead())):
+            knn = knn_head(_for_few(heads, len(chosen)))
+            for name, head in (("knn", knn), ("logistic", logistic_head(heads))):
                 head.fit(X, y)
                 values[name].append(float((head.predict(task.evaluated.embeddings) == truth).mean()))
             done += 1
@@ -60,6 +67,10 @@ def learning_curve(
                 progress(done, total)
         points += [_point(name, size, found) for name, found in values.items()]
     return {"protocol": protocol, "seeds": seeds, "points": points}
+
+
+def _for_few(heads: HeadOptions, n: int) -> HeadOptions:
+    return heads if heads.k is None else replace(heads, k=min(heads.k, n - 1))
 
 
 def default_shots(labels: Sequence[str]) -> list[int]:

@@ -62,6 +62,17 @@ class FittedHead:
     seconds: float
 
 
+def knn_head(options: HeadOptions) -> KNNHead:
+    """Return a kNN head that nothing was fitted to."""
+    return KNNHead(k=options.k, weighting=options.weighting)
+
+
+def logistic_head(options: HeadOptions) -> LogisticHead:
+    """Return a logistic head that nothing was fitted to."""
+    weights = "balanced" if options.balanced else None
+    return LogisticHead(class_weight=weights, random_state=options.seed)
+
+
 def fit_on(
     store: Store,
     name: str,
@@ -80,13 +91,12 @@ def fit_on(
     labels = np.array(train.labels)
     head: KNNHead | LogisticHead
     if name == "knn":
-        knn = KNNHead(k=options.k, weighting=options.weighting)
+        knn = knn_head(options)
         knn.fit(train.embeddings, labels, neighbors=_neighbors(store, train, options.k))
         knn.scorer_ = replace(knn.scorer_, rows=train.rows)
         head, tuned_on = knn, f"leave-one-out of {train.name}"
     elif name == "logistic":
-        weights = "balanced" if options.balanced else None
-        logistic = LogisticHead(class_weight=weights, random_state=options.seed)
+        logistic = logistic_head(options)
         held = None if validation is None else (validation.embeddings, np.array(validation.labels))
         head = logistic.fit(train.embeddings, labels, validation=held)
         tuned_on = validation.name if validation else f"cross-validation of {train.name}"

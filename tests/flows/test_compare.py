@@ -13,6 +13,9 @@ from embstore.errors import InvalidData, InvalidInput, NotFound
 from embstore.flows.heads import HeadOptions, fit_on
 from embstore.flows.labelled import labelled_split, training_split, validation_split
 from embstore.flows.outcomes import Task, head_outcome
+from embstore.learn.knn import KNNHead
+from embstore.learn.logistic import LogisticHead
+from embstore.learn.sampling import few_shots
 from flows.test_classify import build, rows
 
 
@@ -174,6 +177,34 @@ def test_a_curve_has_a_point_for_each_head_and_size(tmp_path: Path, tiny_bert: P
     for one in curve["points"]:
         # The values are rounded to five decimals, and so is their deviation.
         assert one["deviation"] == pytest.approx(np.std(one["values"], ddof=1), abs=2e-5)
+
+
+def test_the_heads_of_a_curve_are_fitted_like_those_that_are_compared(
+    tmp_path: Path, tiny_bert: Path
+) -> None:
+    found = records(200)
+    for row in found[::3]:  # labels that nothing explains, so that how a head is fitted tells
+        row["label"] = found[0]["label"]
+    build(tmp_path, tiny_bert, found)
+    heads = HeadOptions(k=3, weighting="uniform", balanced=True, seed=7)
+    options = embstore.CompareOptions(shots=[1, 20], seeds=2, heads=heads, seed=7)
+    points = embstore.compare_methods("mine", options=options).as_json()["curve"]["points"]
+    with embstore.Store.open("mine") as store:
+        train, test = (labelled_split(store, name) for name in ("train", "test"))
+        y = np.array(train.labels)
+        for size, knn, logistic in ((1, *points[:2]), (20, *points[2:])):
+            wanted = {"knn": [], "logistic": []}
+            for chosen in few_shots(train.labels, size, 2, "mteb"):
+                # Where fewer others are there than should vote, all of them do.
+                k = min(3, len(chosen) - 1)
+                both = (
+                    KNNHead(k=k, weighting="uniform"),
+                    LogisticHead(class_weight="balanced", random_state=7),
+                )
+                for name, head in zip(wanted, both, strict=True):
+                    found = head.fit(train.embeddings[chosen], y[chosen]).predict(test.embeddings)
+                    wanted[name].append(round(float(np.mean(found == np.array(test.labels))), 5))
+            assert (knn["values"], logistic["values"]) == (wanted["knn"], wanted["logistic"])
 
 
 @pytest.mark.parametrize(
