@@ -1,4 +1,4 @@
-"""The standard streams of a command: always there, and clear about what can no longer be written to them."""
+"""The standard streams of a command: always there, able to print any text, clear about a full disk."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class _Stderr(io.FileIO):
 
 
 def _over(raw: type[io.FileIO], stream: Any) -> TextIO:
-    """Return a stream like one of Python's that writes through ``raw``."""
+    """Return a stream like one of Python's that writes through ``raw``, and escapes what it cannot say."""
     file = raw(stream.fileno(), "wb", closefd=False)
     return io.TextIOWrapper(
         file if stream.write_through else io.BufferedWriter(file),
         encoding=stream.encoding,
-        errors=stream.errors,
+        errors="backslashreplace",
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )

@@ -1,7 +1,9 @@
-"""A command does its work whatever its standard streams are: closed, or on a disk that is full."""
+"""A command does its work whatever its standard streams are: closed, on a full disk, of few characters."""
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +16,15 @@ from stub_store import build
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 
 
-def shell(redirect: str, *arguments: str, unbuffered: bool = False) -> subprocess.CompletedProcess[str]:
+def shell(
+    redirect: str, *arguments: str, unbuffered: bool = False, encoding: str = "utf-8"
+) -> subprocess.CompletedProcess[str]:
     """Run a command as a shell does that redirects its streams; what is left of them is captured."""
     flags = ["-u"] if unbuffered else []
     command = ["sh", "-c", f'exec "$@" {redirect}', "sh", sys.executable, *flags, "-m", "embstore_cli"]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [*command, *arguments], capture_output=True, encoding=encoding, timeout=120, check=False
+    )
 
 
 @needs_full
@@ -68,3 +74,25 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     build(tmp_path, ["a"] * 2000)
     done = shell("| head -c 1", "neighbors", "--id", "0", "-k", "1999", "-s", "mine", "--json")
     assert (done.stdout, done.stderr) == ("{", "")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("ascii", r"caf\xe9 \u65e5"), ("latin-1", r"café \u65e5"), ("utf-8", "café 日")]
+)
+def test_what_stdout_cannot_say_is_escaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, said: str
+) -> None:
+    build(tmp_path, ["café 日", "b"])
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    assert said in shell("", "info", "-s", "mine", encoding=encoding).stdout
+    told = json.loads(shell("", "info", "-s", "mine", "--json", encoding=encoding).stdout)
+    assert told["labels"] == {"café 日": 1, "b": 1}
+
+
+def test_a_path_that_is_no_utf8_is_told_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path, ["a", "b"])
+    store = tmp_path / "\udcff" / "mine"
+    shutil.copytree(tmp_path / "home" / "mine", store)
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
+    assert json.loads(shell("", "info", "-s", str(store), "--json").stdout)["path"] == str(store)
+    assert shell("", "info", "-s", str(store)).returncode == 0
