@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -25,6 +24,7 @@ from embstore_cli.commands.relabel import relabel
 from embstore_cli.commands.serve import serve
 from embstore_cli.commands.umap import umap
 from embstore_cli.commands.verify import verify
+from embstore_cli.streams import open_streams
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,9 +63,13 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command line; return the exit code. A user's mistake never shows a traceback."""
+    open_streams()
     try:
-        code = cli.main(arguments, prog_name="embstore", standalone_mode=False)
-        sys.stdout.flush()
+        try:
+            code = cli.main(arguments, prog_name="embstore", standalone_mode=False)
+        finally:
+            # What is still buffered fails here, where it can be told, and not when Python ends.
+            sys.stdout.flush()
     except EmbstoreError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
@@ -76,8 +80,6 @@ def run(arguments: list[str]) -> int:
         click.echo("Stopped.", err=True)
         return 130
     except (BrokenPipeError, SystemExit):
-        # The reader of a pipe went away, `| head` for one; click and rich make a SystemExit of it. What is
-        # still buffered must not raise again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of a pipe went away, `| head` for one; click and rich make a SystemExit of it.
         return 0
     return code if isinstance(code, int) else 0

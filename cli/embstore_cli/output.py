@@ -31,7 +31,13 @@ _DIRECTIONS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 def print_json(value: Any) -> None:
     """Print one JSON value on one line of stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # The escapes that Python would write for what stdout cannot say are not all JSON's.
+        line = json.dumps(value, allow_nan=False)
+    sys.stdout.write(line + "\n")
 
 
 def print_note(text: str) -> None:

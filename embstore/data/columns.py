@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from embstore.data.options import ReadOptions
 from embstore.data.paths import spoken
 from embstore.data.tables import Table
 from embstore.errors import InvalidData, InvalidInput, NotFound
+from embstore.wording import nearest_name
 
 TEXT_NAMES = (
     "text",
@@ -172,9 +172,8 @@ def _check_named(table: Table, named: Mapping[str, str | None]) -> None:
 
 
 def _no_such_column(table: Table, name: str, option: str) -> NotFound:
-    near = difflib.get_close_matches(name, table.columns, n=1)
     return NotFound(
         f"{table.where} has no column {name!r}.",
         why=f"Its columns are: {listing(table.columns)}.",
-        fix=f"{option} {spoken(near[0]) if near else 'NAME'}",
+        fix=f"{option} {spoken(nearest_name(name, table.columns)) or 'NAME'}",
     )

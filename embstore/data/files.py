@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
 from embstore.data.delimited import DelimitedFile
 from embstore.data.jsonlines import JsonLinesFile
 from embstore.data.options import ReadOptions
-from embstore.data.paths import quoted, spoken
+from embstore.data.paths import quoted, spoken, spoken_place
 from embstore.data.plain import PlainFile
 from embstore.data.splits import check_split
 from embstore.data.tables import Table
 from embstore.errors import InvalidData, InvalidInput, NotFound
+from embstore.wording import nearest_name
 
 
 def _open_parquet(path: Path, options: ReadOptions) -> Table:
@@ -69,7 +71,7 @@ def open_file(path: Path, options: ReadOptions) -> Table:
             fix=_conversion(path),
         )
     if not path.exists():
-        raise NotFound(f"No such file: {spoken(path)}.")
+        raise no_such_file(path)
     if not path.is_file():
         raise InvalidInput(
             f"{spoken(path)} is not a file.",
@@ -80,6 +82,21 @@ def open_file(path: Path, options: ReadOptions) -> Table:
             f"--delimiter is for CSV and TSV files, not for {spoken(path.name)}.", fix="leave out --delimiter"
         )
     return opener(path, options)
+
+
+def no_such_file(named: Path | str) -> NotFound:
+    """Return the error of a file that is not there, and what is: a name like it, or the folder to look in."""
+    path = Path(named).expanduser().absolute()
+    there = next(one for one in path.parents if one.is_dir())
+    near = ""
+    # A folder may be one to enter and not to list.
+    with suppress(OSError):
+        near = nearest_name(path.name, (one.name for one in there.iterdir() if there == path.parent))
+    return NotFound(
+        f"No such file: {spoken(named)}.",
+        why=f"Looked in {spoken_place(there)}.",
+        fix=f"embstore build {quoted(Path(named).with_name(near))}" if near else f"ls {quoted(there)}",
+    )
 
 
 def files_of(folder: Path) -> dict[str, list[Path]]:

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from embstore.data.dataset import TextDataset, bind_lone_table, bind_tables
-from embstore.data.files import CONVERSIONS, FORMATS, files_of, open_file
+from embstore.data.files import CONVERSIONS, FORMATS, files_of, no_such_file, open_file
 from embstore.data.options import ReadOptions
 from embstore.data.paths import spoken, spoken_place
 from embstore.data.splits import check_split, choose_splits, order_splits
@@ -130,7 +130,7 @@ def _open_elsewhere(source: str, options: ReadOptions) -> TextDataset:
         or source.startswith((".", "/", "~"))
         or source.endswith("/")
     ):
-        raise NotFound(f"No such file: {spoken(source)}.", why=f"Looked in {spoken(Path.cwd())}.")
+        raise no_such_file(source)
     if not _HUB_ID.fullmatch(source):
         raise NotFound(
             f"No such dataset: {source!r}.",

@@ -143,7 +143,7 @@ def build_store(  # noqa: PLR0913 (each is one decision of the user's)
     """
     begun = time.monotonic()
     source = open_dataset(dataset, options or ReadOptions())
-    path = store_path(store or _default_name(source.name), home)
+    path = store_path(_default_name(source.name) if store is None else store, home)
     if store is None:
         _check_same_origin(path, source.origin)
     chosen = encoder_for(encoder, path, device)

@@ -231,7 +231,8 @@ def _of_store(path: Path, n_texts: int) -> list[Record]:
             return []
         largest = max(counts.items(), key=lambda one: one[1])[0]
         split = store.split(str(largest))
-        chosen = np.unique(np.linspace(0, len(split.ids) - 1, n_texts).astype(int)).tolist()
+        n = min(n_texts, len(split.ids))
+        chosen = np.unique(np.linspace(0, len(split.ids) - 1, n).astype(int)).tolist()
         return [
             Record(id=split.ids[one], text=split.texts[one], label=split.labels[one], split=str(largest))
             for one in chosen

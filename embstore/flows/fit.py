@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from embstore.flows.classifier import HEAD
-from embstore.flows.heads import HeadOptions, fit_on
+from embstore.flows.heads import HeadOptions, check_options, fit_on
 from embstore.flows.labelled import training_split, validation_split
 from embstore.learn.calibration import LEAST_ANSWERS, NEVER, check_precision, find_threshold
 from embstore.learn.knn import KNNHead
@@ -114,18 +114,20 @@ def fit_head(
     InvalidData
         The split has no label, or one only.
     InvalidInput
-        A setting that cannot be, or a name that is none.
+        A setting that cannot be or that the head does not take, or a name that is none.
     StoreLocked, DiskFailure
         The head could not be kept; the one before it is as it was.
     """
     begun = time.perf_counter()
-    name = check_name(HEAD, name or head)
+    name = check_name(HEAD, head if name is None else name)
     # Now: after the fit it would be too late.
     check_precision(precision)
+    options = options or HeadOptions()
+    check_options(head, options)
     with Store.open(store, home=home) as opened:
         records = training_split(opened, train)
         validation = validation_split(opened, but=[train])
-        fitted = fit_on(opened, head, records, validation, options or HeadOptions())
+        fitted = fit_on(opened, head, records, validation, options)
         threshold = find_threshold(fitted.head.held_out_, precision)
         scorer = fitted.head.scorer_
         tensors, facts = scorer.saved()

@@ -40,6 +40,23 @@ class HeadOptions:
     seed: int = 0
 
 
+def check_options(name: str, options: HeadOptions) -> None:
+    """Refuse an option that only another head takes; raises `InvalidInput`."""
+    given = (
+        ("knn", "-k", options.k, None),
+        ("knn", "--weighting", options.weighting, "auto"),
+        ("logistic", "--balanced", options.balanced, False),
+    )
+    for taker, option, value, default in given:
+        if value != default and name != taker:
+            said = option if value is True else f"{option} {value}"
+            raise InvalidInput(
+                f"{said} is for the head {taker}.",
+                why=f"The head to fit is {name}.",
+                fix=f"--head {taker} {said}   # or leave out {option}",
+            )
+
+
 @dataclass(frozen=True)
 class FittedHead:
     """A head that was fitted on a split of a store.

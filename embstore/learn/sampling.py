@@ -51,10 +51,11 @@ def check_sampling(shots: int, seeds: int, protocol: str) -> None:
             why=f"Known: {', '.join(PROTOCOLS)}.",
             fix="--protocol mteb",
         )
-    if shots < 1 or seeds < 1:
-        raise InvalidInput(
-            f"{shots} texts a class and {seeds} seeds cannot be.", why="Both are 1 or more.", fix="--shots 8"
-        )
+    for option, value, usual in (("--shots", shots, 8), ("--seeds", seeds, 5)):
+        if value < 1:
+            raise InvalidInput(
+                f"{option} {value} cannot be.", why="It is 1 or more.", fix=f"{option} {usual}"
+            )
 
 
 def hold_out(labels: Sequence[str], share: float, seed: int) -> tuple[Rows, Rows]:

@@ -8,11 +8,14 @@ that of McInnes, Healy and Melville (arXiv:1802.03426), section 3.2, sampled as 
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba.core import caching
 
 Coordinates = npt.NDArray[np.float32]
 
@@ -65,6 +68,22 @@ def descend(
         _move(following, now, starts, ends, every, due, states, epoch, step, a, b, n_pushes)
         now, following = following, now
     return now
+
+
+class _LastFolder(caching.UserWideCacheLocator):
+    """The user's folder of caches, also where nothing can be written to it, for want of a better one."""
+
+    @classmethod
+    def from_function(cls, function: Any, file: str) -> caching.UserWideCacheLocator | None:
+        """Return the folder for a function of a file."""
+        return cls(function, file) if Path(file).exists() else None
+
+
+# numba keeps what it compiles, of UMAP's functions too, on the disk. Where that has no room or no folder that
+# can be written to, it is compiled anew each time: numba itself takes that for an error but on Windows.
+_CACHE: Any = caching.Cache
+_CACHE._guard_against_spurious_io_errors = lambda _: suppress(OSError)
+caching.CacheImpl._locator_classes.append(_LastFolder)
 
 
 @numba.njit(cache=True, parallel=True, fastmath=True)

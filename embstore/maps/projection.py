@@ -15,15 +15,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import umap.layouts
-import umap.umap_
-from umap import UMAP
-from umap.umap_ import find_ab_params
 
 from embstore.errors import InvalidData, InvalidInput
 from embstore.maps.descent import descend
 from embstore.maps.layout import Coordinates, Nearest, ProjectionOptions, check_size
 from embstore.records import Codes, Embeddings
+
+# isort: split
+# UMAP compiles while it is imported: the descent has told numba before what to do on a full disk.
+import umap.layouts
+import umap.umap_
+from umap import UMAP
+from umap.umap_ import find_ab_params
 
 # Passes of the descent for large data and for small, where they cost little.
 _LARGE, _EPOCHS, _MORE_EPOCHS = 10_000, 300, 500

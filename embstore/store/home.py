@@ -13,6 +13,7 @@ from embstore.errors import DiskFailure, InvalidInput, NotFound, StoreDamaged, S
 from embstore.store.files import writer_lock
 from embstore.store.manifest import is_store
 from embstore.store.snapshot import RecordsReader
+from embstore.wording import nearest_name
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 # What an interrupted deletion leaves beside the stores.
@@ -72,6 +73,8 @@ def find_store(store: str | Path | None = None, home: str | Path | None = None) 
         if not is_store(path):
             known = f"Stores in {home_folder(home)}: {', '.join(names) or 'none'}."
             line = f"embstore build DATASET -s {shlex.quote(str(store))}"
+            if path.parent == home_folder(home) and (near := nearest_name(path.name, names)):
+                line = f"-s {near}   # or make it: {line}"
             raise NotFound(f"There is no store {store}.", why=known, fix=line)
         return path
     if not names:

@@ -166,9 +166,8 @@ class RecordsReader:
             some = self._all("SELECT id FROM records WHERE tombstone IS NULL ORDER BY row LIMIT 3")
             raise NotFound(
                 f"The store has no record {record_id!r}.",
-                why="Its ids look like " + ", ".join(row[0] for row in some) + "."
-                if some
-                else "It is empty.",
+                why=f"Its ids look like {', '.join(row[0] for row in some)}." if some else "It is empty.",
+                fix=f"--id {shlex.quote(some[0][0])}" if some else "embstore build DATASET",
             )
         return int(found[0])
 

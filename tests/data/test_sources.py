@@ -176,6 +176,28 @@ def test_an_absent_path_is_never_looked_for_on_the_hub(
         open_dataset(source)
 
 
+@pytest.mark.parametrize(
+    ("source", "place", "fix"),
+    [
+        ("nosuch.csv", "", "ls {}"),
+        ("trian.csv", "", "embstore build train.csv"),
+        ("train=data/trian.csv", "/data", "embstore build data/train.csv"),
+        ("date/train.csv", "", "ls {}"),
+        ("none/none/none.csv", "", "ls {}"),
+    ],
+)
+def test_an_absent_file_is_told_with_one_that_is_there_or_where_to_look(
+    source: str, place: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "data" / "train.csv", ONE)
+    write(tmp_path / "train.csv", ONE)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotFound) as caught:
+        open_dataset(source)
+    assert caught.value.why == f"Looked in {tmp_path}{place}."
+    assert caught.value.fix == fix.format(tmp_path)
+
+
 def test_a_folder_on_disk_wins_over_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "dair-ai" / "emotion" / "train.csv", ONE)
     monkeypatch.chdir(tmp_path)

@@ -203,6 +203,11 @@ def test_the_dataset_names_the_store(table: Path, stub_encoder: StubEncoder) -> 
     assert Path(build_store(table, encoder=stub_encoder).store).name == "mine"
 
 
+def test_an_empty_name_is_none(table: Path, stub_encoder: StubEncoder) -> None:
+    with pytest.raises(InvalidInput, match="'' is no name for a store"):
+        build_store(table, "", encoder=stub_encoder)
+
+
 def test_an_unnamed_build_does_not_replace_the_store_of_another_dataset(
     tmp_path: Path, table: Path, stub_encoder: StubEncoder
 ) -> None:

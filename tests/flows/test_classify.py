@@ -184,6 +184,27 @@ def test_more_neighbors_than_records_are_refused(store: str) -> None:
         embstore.fit_head(store, head="knn", options=embstore.HeadOptions(k=99))
 
 
+def test_an_empty_name_of_a_head_is_none(store: str) -> None:
+    with pytest.raises(InvalidInput, match="'' cannot be the name of a head"):
+        embstore.fit_head(store, name="")
+
+
+@pytest.mark.parametrize(
+    ("head", "options", "fix"),
+    [
+        ("logistic", {"k": 3}, "--head knn -k 3   # or leave out -k"),
+        ("logistic", {"weighting": "uniform"}, "--head knn --weighting uniform   # or leave out --weighting"),
+        ("knn", {"balanced": True}, "--head logistic --balanced   # or leave out --balanced"),
+    ],
+)
+def test_an_option_of_another_head_is_refused(
+    store: str, head: str, options: dict[str, object], fix: str
+) -> None:
+    with pytest.raises(InvalidInput, match=f"The head to fit is {head}") as caught:
+        embstore.fit_head(store, head=head, options=embstore.HeadOptions(**options))  # type: ignore[arg-type]
+    assert caught.value.fix == fix
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_a_dataset_is_classified_into_a_file(tmp_path: Path, store: str, suffix: str) -> None:
     embstore.fit_head(store)

@@ -93,6 +93,12 @@ def test_a_store_gives_its_own_texts_and_encoder(tiny_bert: Path, dataset: Path,
     assert (found.texts, found.model) == (70, str(tiny_bert))
 
 
+def test_more_texts_than_a_store_has_are_all_of_them(tiny_bert: Path, dataset: Path, tmp_path: Path) -> None:
+    embstore.build_store(dataset, tmp_path / "store", encoder=str(tiny_bert), device="cpu")
+    found = embstore.examine_encoder(store=tmp_path / "store", n_texts=10**15, device="cpu")
+    assert found.texts == 120
+
+
 def test_texts_without_labels_have_no_accuracy(tiny_bert: Path, tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(f"a cat {i}" for i in range(80)))

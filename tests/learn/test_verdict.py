@@ -126,3 +126,10 @@ def test_setfit_samples_each_class_as_pandas_does() -> None:
 def test_impossible_samples_are_refused(arguments: tuple[int, int, str]) -> None:
     with pytest.raises(InvalidInput):
         few_shots(LABELS, *arguments)
+
+
+@pytest.mark.parametrize(("arguments", "fix"), [((0, 1), "--shots 8"), ((1, 0), "--seeds 5")])
+def test_the_number_that_cannot_be_is_the_one_to_change(arguments: tuple[int, int], fix: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        few_shots(LABELS, *arguments)
+    assert caught.value.fix == fix

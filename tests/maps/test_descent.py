@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
@@ -68,3 +73,38 @@ def test_one_step_is_that_of_the_published_gradient() -> None:
 def test_a_graph_without_edges_leaves_the_points() -> None:
     found = descend(csr_array((5, 5)), start(5), curve=CURVE, n_epochs=3, seed=0)
     np.testing.assert_array_equal(found, start(5))
+
+
+FULL = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+import embstore.maps.projection
+"""
+NO_FOLDER = """
+from numba.core import caching
+caching.InTreeCacheLocator.from_function = lambda *_: None
+"""
+DESCEND = """
+import numpy as np
+from scipy.sparse import csr_array
+from embstore.maps.descent import descend
+print(descend(csr_array(np.ones((3, 3))), np.eye(3, 2), curve=(1.5, 0.9), n_epochs=9, seed=0).shape)
+"""
+
+
+@pytest.mark.parametrize(
+    ("disk", "folder"), [(FULL, ""), (NO_FOLDER, "/dev/null/cache")], ids=["full", "no-folder"]
+)
+def test_what_cannot_be_kept_once_compiled_is_used_all_the_same(
+    disk: str, folder: str, tmp_path: Path
+) -> None:
+    cache = folder or str(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", disk + DESCEND],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "NUMBA_CACHE_DIR": cache, "XDG_CACHE_HOME": cache},
+    )
+    assert done.stdout == "(3, 2)\n", done.stderr
+    assert list(tmp_path.rglob("*.nbc")) == []

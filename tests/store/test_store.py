@@ -97,6 +97,7 @@ def test_neighbors_of_an_unknown_record_are_not_found(store: Store) -> None:
     with pytest.raises(NotFound, match="no record 'r99'") as caught:
         store.neighbors_of_record("r99")
     assert caught.value.why == "Its ids look like r0, r1, r2."
+    assert caught.value.fix == "--id r0"
 
 
 def test_a_text_without_an_encoder_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
