@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import click
 
 from embstore import __version__
-from embstore.errors import EmbstoreError
+from embstore.errors import DiskFailure, EmbstoreError
 from embstore_cli.commands.audit import audit
 from embstore_cli.commands.build import build
 from embstore_cli.commands.classify import classify
@@ -25,6 +26,9 @@ from embstore_cli.commands.serve import serve
 from embstore_cli.commands.umap import umap
 from embstore_cli.commands.verify import verify
 from embstore_cli.streams import open_streams
+
+# What a library meets that writes where there is no room, or nothing may be written.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -82,4 +86,12 @@ def run(arguments: list[str]) -> int:
     except (BrokenPipeError, SystemExit):
         # The reader of a pipe went away, `| head` for one; click and rich make a SystemExit of it.
         return 0
+    except OSError as error:
+        # embstore's own files say so themselves; this is a library's, the cache of what it compiles for one.
+        if error.errno not in _NO_ROOM:
+            raise
+        file = error.filename or "a file of a library"
+        failure = DiskFailure(f"Writing to {file} failed: {error.strerror}.", fix="df -h   # make room")
+        click.echo(f"Error: {failure}", err=True)
+        return failure.exit_code
     return code if isinstance(code, int) else 0

@@ -8,6 +8,8 @@ that of McInnes, Healy and Melville (arXiv:1802.03426), section 3.2, sampled as 
 
 from __future__ import annotations
 
+import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba.core import caching
+
+from embstore.errors import EmbstoreError
+from embstore.outputs import check_writable
 
 Coordinates = npt.NDArray[np.float32]
 
@@ -70,20 +74,22 @@ def descend(
     return now
 
 
-class _LastFolder(caching.UserWideCacheLocator):
-    """The user's folder of caches, also where nothing can be written to it, for want of a better one."""
+def _give_cache() -> tempfile.TemporaryDirectory[str] | None:
+    """Give numba a folder of this process where it may write to none: to find none is an error to it."""
+    if numba.config.CACHE_DIR:  # type: ignore[attr-defined]
+        return None
+    users = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    for folder in (Path(numba.__file__).parent, users):
+        with suppress(EmbstoreError):
+            check_writable(folder)
+            return None
+    own = tempfile.TemporaryDirectory()
+    numba.config.CACHE_DIR = own.name  # type: ignore[attr-defined]
+    return own
 
-    @classmethod
-    def from_function(cls, function: Any, file: str) -> caching.UserWideCacheLocator | None:
-        """Return the folder for a function of a file."""
-        return cls(function, file) if Path(file).exists() else None
 
-
-# numba keeps what it compiles, of UMAP's functions too, on the disk. Where that has no room or no folder that
-# can be written to, it is compiled anew each time: numba itself takes that for an error but on Windows.
-_CACHE: Any = caching.Cache
-_CACHE._guard_against_spurious_io_errors = lambda _: suppress(OSError)
-caching.CacheImpl._locator_classes.append(_LastFolder)
+# Kept, for it is removed with the object.
+_CACHE = _give_cache()
 
 
 @numba.njit(cache=True, parallel=True, fastmath=True)

@@ -22,7 +22,7 @@ from embstore.maps.layout import Coordinates, Nearest, ProjectionOptions, check_
 from embstore.records import Codes, Embeddings
 
 # isort: split
-# UMAP compiles while it is imported: the descent has told numba before what to do on a full disk.
+# UMAP looks for numba's cache while it is imported: the descent has given it one before.
 import umap.layouts
 import umap.umap_
 from umap import UMAP

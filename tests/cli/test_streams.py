@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import embstore
 from embstore_cli.main import run
 from stub_store import build
 
@@ -96,3 +98,25 @@ def test_a_path_that_is_no_utf8_is_told_as_json(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
     assert json.loads(shell("", "info", "-s", str(store), "--json").stdout)["path"] == str(store)
     assert shell("", "info", "-s", str(store)).returncode == 0
+
+
+def test_a_library_that_finds_no_room_is_a_disk_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/cache/some.nbi")
+
+    monkeypatch.setattr(embstore, "list_stores", full)
+    assert run(["list"]) == 6
+    assert capsys.readouterr().err == (
+        "Error: Writing to /cache/some.nbi failed: No space left on device.\n  Fix: df -h   # make room\n"
+    )
+
+
+def test_another_error_of_the_system_is_no_disk_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(embstore, "list_stores", broken)
+    with pytest.raises(OSError, match="Bad file"):
+        run(["list"])
