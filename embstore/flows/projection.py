@@ -269,7 +269,7 @@ def _keep(store: Store, name: str, coordinates: Coordinates, options: Projection
     facts = {"options": asdict(options), "content": _records_key(store)}
     try:
         for entry in list_derived(store.reader, KIND):
-            if entry.facts.get("content") != facts["content"]:
+            if (entry.facts or {}).get("content") != facts["content"]:
                 # Of records that have changed since: nobody can ask for it again. Another process that
                 # projects now may have dropped it first.
                 with suppress(NotFound):

@@ -25,6 +25,8 @@ from embstore.store.segments import Segment, chain_length
 FETCH_ROWS = 20_000
 BUSY_SECONDS = 60.0
 _RECORD = "row, id, split, label, text, extra"
+# Facts as bytes: as a text that is no UTF-8 any more, one would hide all others.
+_DERIVED = "kind, name, file, bytes, sha256, sequence, made, CAST(facts AS BLOB) AS facts"
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,7 @@ class RecordsReader:
         """Return what the database knows of the derived things of a kind; none in a store of before them."""
         if not self._all("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'derived'"):
             return []
-        return [dict(row) for row in self._all("SELECT * FROM derived WHERE kind = ?", kind)]
+        return [dict(row) for row in self._all(f"SELECT {_DERIVED} FROM derived WHERE kind = ?", kind)]  # noqa: S608
 
     def problems(self) -> list[str]:
         """Return what SQLite's own check finds wrong with the file."""
