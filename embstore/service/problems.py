@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from embstore.errors import EmbstoreError, NotReady
+from embstore.errors import DiskFailure, EmbstoreError, NotReady
 from embstore.service.places import within
 
 logger = logging.getLogger(__name__)
@@ -87,6 +87,9 @@ def problem_of(error: EmbstoreError, store: Path) -> Problem:
     """Return an error of the family about a store as a problem; its type is the name of its class."""
     retry = {"Retry-After": str(error.retry_after)} if isinstance(error, NotReady) else {}
     what, why, fix = (within(store, said) for said in (error.what, error.why, error.fix))
+    if isinstance(error, DiskFailure):
+        # Whose the files and the folders above them are is for who runs the service, and in its log.
+        why, fix = "The service cannot use its disk.", "see the log of the service"
     kind = kind_of(type(error).__name__)
     return Problem(error.http_status, kind, what, why=why, fix=fix, headers=retry)
 

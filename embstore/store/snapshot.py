@@ -17,7 +17,7 @@ import numpy as np
 from embstore.errors import InvalidInput, NotFound, StoreDamaged
 from embstore.records import Mask, Record, Rows
 from embstore.store.digest import digest_of_rows, record_of
-from embstore.store.faults import sqlite_faults
+from embstore.store.faults import disk_faults, sqlite_faults
 from embstore.store.index_entry import IndexEntry
 from embstore.store.segments import Segment, chain_length
 
@@ -80,13 +80,14 @@ class RecordsReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        if not path.is_file():
-            raise StoreDamaged(
-                f"{path} is missing.", fix="restore it from a backup, or delete and build again"
-            )
+        with disk_faults(path, "Reading"):
+            if not path.is_file():
+                raise StoreDamaged(
+                    f"{path} is missing.", fix="restore it from a backup, or delete and build again"
+                )
         # Opened for writing and then forbidden to: a reader that comes after a crash must be able to roll the
         # unfinished transaction back.
-        with sqlite_faults(path):
+        with sqlite_faults(path, "Reading"):
             uri = f"{path.absolute().as_uri()}?mode=rw"
             self._connection = sqlite3.connect(
                 uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -289,11 +290,9 @@ class RecordsReader:
             self._all("ROLLBACK")
 
     def _all(self, query: str, *parameters: Any) -> list[sqlite3.Row]:
-        with sqlite_faults(self._path):
+        with sqlite_faults(self._path, "Reading"):
             try:
                 return self._connection.execute(query, parameters).fetchall()
             except UnicodeEncodeError as error:
-                raise InvalidInput(
-                    f"{str(error.object)[:80]!r} is not valid Unicode.",
-                    why="It has half of a surrogate pair.",
-                ) from error
+                what = f"{str(error.object)[:80]!r} is not valid Unicode."
+                raise InvalidInput(what, why="It has half of a surrogate pair.") from error

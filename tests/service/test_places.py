@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from embstore.errors import DiskFailure
 from embstore.service import report
 from embstore.service.places import without_folders
+from embstore.service.problems import problem_of
 from service.conftest import client_of
 
 
@@ -50,6 +52,16 @@ def test_no_report_tells_a_path(tiny: Path, tiny_bert: Path, tmp_path: Path, kin
     assert json.loads(said)
     assert str(tmp_path) not in said
     assert str(tiny_bert.parent) not in said
+
+
+def test_a_problem_of_permissions_tells_neither_folders_nor_users() -> None:
+    why = "/srv/secret is drwx------ and belongs to alice; this is bob."
+    error = DiskFailure(
+        "Reading /srv/secret/s/records.db failed: Permission denied.", why=why, fix="chmod /srv/secret"
+    )
+    said = bytes(problem_of(error, Path("/srv/secret/s")).body).decode()
+    assert "Reading records.db failed: Permission denied." in said
+    assert not [word for word in ("srv", "secret", "alice", "bob") if word in said]
 
 
 def test_no_problem_tells_a_path(tiny: Path) -> None:
