@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from embstore.errors import DiskFailure, InvalidInput, NotFound, StoreDamaged, StoreLocked
+from embstore.store.faults import disk_faults
 from embstore.store.files import writer_lock
 from embstore.store.manifest import is_store
 from embstore.store.snapshot import RecordsReader
@@ -52,10 +53,17 @@ def store_path(store: str | Path, home: str | Path | None = None) -> Path:
 
 
 def store_names(home: str | Path | None = None) -> list[str]:
-    """Return the names of the stores under a home, sorted."""
+    """Return the names of the stores under a home, sorted; of folders that may not be looked into, too.
+
+    Raises
+    ------
+    DiskFailure
+        The home may not be looked into.
+    """
     folder = home_folder(home)
-    paths = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path.name for path in paths if _NAME.fullmatch(path.name) and is_store(path))
+    with disk_faults(folder, "Reading"):
+        paths = list(folder.iterdir()) if folder.is_dir() else []
+    return sorted(path.name for path in paths if _NAME.fullmatch(path.name) and _may_be_store(path))
 
 
 def find_store(store: str | Path | None = None, home: str | Path | None = None) -> Path:
@@ -65,15 +73,16 @@ def find_store(store: str | Path | None = None, home: str | Path | None = None) 
     ------
     NotFound
         There is no such store, or none at all.
+    DiskFailure
+        Its folder, or without a name the home, may not be looked into.
     """
-    names = store_names(home)
     if store is not None:
         path = store_path(store, home)
         if not is_store(path):
-            known = f"Stores in {home_folder(home)}: {', '.join(names) or 'none'}."
             line = f"embstore build DATASET -s {shlex.quote(str(store))}"
-            raise NotFound(f"There is no store {store}.", why=known, fix=line)
+            raise NotFound(f"There is no store {store}.", why=_known(home), fix=line)
         return path
+    names = store_names(home)
     if not names:
         raise NotFound(
             f"There is no store in {home_folder(home)} yet.", fix="embstore build   # builds the sample store"
@@ -136,6 +145,21 @@ def _not_deleted(path: Path, error: OSError, why: str) -> DiskFailure:
         why=why,
         fix="check the permissions of the folder and of the one that it is in, then remove what is left",
     )
+
+
+def _known(home: str | Path | None) -> str:
+    try:
+        names = store_names(home)
+    except DiskFailure as error:
+        return error.what
+    return f"Stores in {home_folder(home)}: {', '.join(names) or 'none'}."
+
+
+def _may_be_store(path: Path) -> bool:
+    try:
+        return is_store(path)
+    except DiskFailure:
+        return True
 
 
 def _built(path: Path) -> tuple[str, str]:

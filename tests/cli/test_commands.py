@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -134,6 +135,18 @@ def test_list_shows_a_damaged_store_beside_the_others(built: str, capsys: pytest
     assert "mine" in out
     assert "damaged" in out
     assert "broken" in err
+
+
+def test_list_shows_a_store_that_may_not_be_read_beside_the_others(
+    built: str, forbid: Callable[[Path, int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Path(json.loads(built)["store"])
+    forbid(shutil.copytree(store, store.with_name("closed")), 0o000)
+    assert run(["list"]) == 0
+    out, err = capsys.readouterr()
+    assert "mine" in out
+    assert "not readable" in out
+    assert err == f"Not readable: Reading {store.with_name('closed')}/store.json failed: Permission denied.\n"
 
 
 def test_neighbors_by_id(built: str, capsys: pytest.CaptureFixture[str]) -> None:
