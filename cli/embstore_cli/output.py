@@ -31,7 +31,9 @@ _DIRECTIONS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 def print_json(value: Any) -> None:
     """Print one JSON value on one line of stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    # The name of a folder may be no UTF-8, and so no output: of that alone JSON's escape is written.
+    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
 
 
 def print_note(text: str) -> None:

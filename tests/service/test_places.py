@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,21 @@ def test_no_report_tells_a_path(tiny: Path, tiny_bert: Path, tmp_path: Path, kin
     assert json.loads(said)
     assert str(tmp_path) not in said
     assert str(tiny_bert.parent) not in said
+
+
+def test_a_name_that_is_no_utf8_is_told_as_well_as_may_be(tiny: Path) -> None:
+    store = tiny.with_name(os.fsdecode(b"caf\xe9"))
+    try:
+        tiny.rename(store)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    with client_of(store) as client:
+        assert client.get("/v1/stores").json()["stores"][0]["name"] == "caf?"
+        found = client.post("/v1/search", json={"id": "r1", "k": 1})
+        assert (found.status_code, found.json()["store"]) == (200, "caf?")
+        assert client.get("/v1/audit").status_code == 202
+        unknown = client.post("/v1/embeddings", json={"input": "cat", "model": "x"})
+    assert unknown.json()["fix"] == '"model": "caf?"'
 
 
 def test_a_problem_of_permissions_tells_neither_folders_nor_users() -> None:
