@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,16 @@ def test_a_problem_of_permissions_tells_neither_folders_nor_users() -> None:
     said = bytes(problem_of(error, Path("/srv/secret/s")).body).decode()
     assert "Reading records.db failed: Permission denied." in said
     assert not [word for word in ("srv", "secret", "alice", "bob") if word in said]
+
+
+def test_a_report_that_permissions_forbid_tells_neither_folders_nor_users(
+    tiny: Path, tmp_path: Path, forbid: Callable[[Path, int], None]
+) -> None:
+    forbid(tiny, 0o000)
+    report.main("audit", str(tiny), str(tmp_path / "report.json"))
+    said = (tmp_path / "report.problem").read_text(encoding="utf-8")
+    assert "Reading store.json failed: Permission denied." in said
+    assert not [told for told in (str(tiny.parent), "belongs to", "chmod") if told in said]
 
 
 def test_no_problem_tells_a_path(tiny: Path) -> None:
