@@ -21,7 +21,7 @@ from embstore.errors import DiskFailure, InvalidData, NotFound, StoreDamaged, St
 from embstore.maps.layout import Coordinates, Nearest, ProjectionOptions, check_size, minmax
 from embstore.records import Embeddings, Rows
 from embstore.store import Store
-from embstore.store.derived import find_derived, list_derived, read_derived
+from embstore.store.derived import list_derived, read_derived
 from embstore.store.graph import DEFAULT_K, Graph, build_graph, graph_of
 from embstore.store.keeping import drop_derived, write_derived
 
@@ -274,8 +274,7 @@ def _keep(store: Store, name: str, coordinates: Coordinates, options: Projection
                 # projects now may have dropped it first.
                 with suppress(NotFound):
                     drop_derived(store.path, KIND, entry.name)
-        if find_derived(store.reader, KIND, name) is None:
-            write_derived(store.path, KIND, name, {"coordinates": coordinates}, facts)
+        write_derived(store.path, KIND, name, {"coordinates": coordinates}, facts)
     except (StoreLocked, DiskFailure) as error:
         logger.warning("The projection is used without being kept: %s", error.what)
 
