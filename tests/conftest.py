@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +28,45 @@ def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EMBSTORE_CACHE", str(tmp_path / "cache"))
     # No test leaves an export running behind it; those of the export switch it on.
     monkeypatch.setenv("EMBSTORE_ONNX", "off")
+
+
+# CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH of linux/capability.h: what makes root pass over permissions.
+_PASSES = 1 << 1 | 1 << 2
+
+
+@contextmanager
+def _bound_by_permissions() -> Iterator[None]:
+    """Let permissions bind this thread also where it is root's."""
+    if os.geteuid():
+        yield
+        return
+    if sys.platform != "linux":
+        pytest.skip("permissions do not bind root")
+    capabilities = ctypes.CDLL(None)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    held = (ctypes.c_uint32 * 6)()
+    assert capabilities.capget(header, held) == 0
+    fewer = (ctypes.c_uint32 * 6)(held[0] & ~_PASSES, *held[1:])
+    assert capabilities.capset(header, fewer) == 0
+    try:
+        yield
+    finally:
+        assert capabilities.capset(header, held) == 0
+
+
+@pytest.fixture
+def forbid() -> Iterator[Callable[[Path, int], None]]:
+    """Yield what gives a file or folder a mode, which binds this test and is taken back behind it."""
+    changed: dict[Path, int] = {}
+
+    def chmod(path: Path, mode: int) -> None:
+        changed.setdefault(path, path.stat().st_mode)
+        path.chmod(mode)
+
+    with _bound_by_permissions():
+        yield chmod
+        for path, mode in reversed(changed.items()):
+            path.chmod(mode)
 
 
 @pytest.fixture(scope="session")

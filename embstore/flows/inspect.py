@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from embstore.errors import EmbstoreError
+from embstore.errors import EmbstoreError, StoreDamaged
 from embstore.store import Store, home_folder, store_names
 
 
@@ -118,7 +118,9 @@ class StoreSummary:
     finished : str or None
         UTC time at which the last build ended; None if it was stopped and can go on.
     problem : str
-        Why the store cannot be opened, or the empty string; then the numbers are 0.
+        Why the store cannot be opened; then the numbers are 0. Else the empty string.
+    damaged : bool
+        Whether that is damage; else it may be read at another time, or by another user.
     """
 
     store: str
@@ -129,6 +131,7 @@ class StoreSummary:
     model: str = ""
     finished: str | None = None
     problem: str = ""
+    damaged: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -136,7 +139,7 @@ class StoreSummary:
 
 
 def list_stores(*, home: str | Path | None = None) -> list[StoreSummary]:
-    """Return the stores under a home, by name; a damaged one does not hide the others."""
+    """Return the stores under a home, by name; one that cannot be opened does not hide the others."""
     return [_summary(home_folder(home) / name) for name in store_names(home)]
 
 
@@ -144,15 +147,16 @@ def _summary(path: Path) -> StoreSummary:
     try:
         found = describe_store(path)
     except EmbstoreError as error:
-        return StoreSummary(path.name, str(path), problem=error.what)
+        damaged = isinstance(error, StoreDamaged)
+        return StoreSummary(path.name, str(path), problem=error.what, damaged=damaged)
     model = str(found.encoder.get("model", ""))
     return StoreSummary(path.name, str(path), found.records, found.dim, found.bytes, model, found.finished)
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a folder's files; a writer may take some away meanwhile."""
+    """Return the bytes of a folder's files; a writer may take some away, and some may not be looked at."""
     total = 0
     for file in path.rglob("*"):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, PermissionError):
             total += file.stat().st_size if file.is_file() else 0
     return total

@@ -22,7 +22,7 @@ from embstore.flows.labelled import check_split
 from embstore.maps.layout import Coordinates, Nearest, ProjectionOptions, check_size, minmax
 from embstore.records import Embeddings, Rows
 from embstore.store import Store
-from embstore.store.derived import find_derived, list_derived, read_derived
+from embstore.store.derived import list_derived, read_derived
 from embstore.store.graph import DEFAULT_K, Graph, build_graph, graph_of
 from embstore.store.keeping import drop_derived, write_derived
 
@@ -266,13 +266,12 @@ def _keep(store: Store, name: str, coordinates: Coordinates, options: Projection
     facts = {"options": asdict(options), "content": _records_key(store)}
     try:
         for entry in list_derived(store.reader, KIND):
-            if entry.facts.get("content") != facts["content"]:
+            if (entry.facts or {}).get("content") != facts["content"]:
                 # Of records that have changed since: nobody can ask for it again. Another process that
                 # projects now may have dropped it first.
                 with suppress(NotFound):
                     drop_derived(store.path, KIND, entry.name)
-        if find_derived(store.reader, KIND, name) is None:
-            write_derived(store.path, KIND, name, {"coordinates": coordinates}, facts)
+        write_derived(store.path, KIND, name, {"coordinates": coordinates}, facts)
     except (StoreLocked, DiskFailure) as error:
         logger.warning("The projection is used without being kept: %s", error.what)
 

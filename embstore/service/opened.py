@@ -43,6 +43,11 @@ class Opened:
     users: int = field(default=0)
 
     @property
+    def name(self) -> str:
+        """The store's name as answers tell it."""
+        return str(self.facts["name"])
+
+    @property
     def encoder(self) -> TextEncoder:
         """The store's encoder, loaded when it was opened."""
         return self.store.encoder
@@ -113,7 +118,8 @@ def _facts(
     labels = store.reader.counts("label")
     last = store.reader.last_build() or {}
     return {
-        "name": store.name,
+        # A folder's name may be no UTF-8, as an answer must be.
+        "name": store.name.encode(errors="replace").decode(),
         "dataset": without_folders(str(last.get("dataset", ""))),
         "n": len(store),
         "dim": store.dim,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shlex
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -15,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from embstore.errors import EmbstoreError, NotReady
+from embstore.errors import DiskFailure, EmbstoreError, NotReady
 from embstore.service.places import within
 
 logger = logging.getLogger(__name__)
@@ -86,9 +87,20 @@ class Problem(Response):
 def problem_of(error: EmbstoreError, store: Path) -> Problem:
     """Return an error of the family about a store as a problem; its type is the name of its class."""
     retry = {"Retry-After": str(error.retry_after)} if isinstance(error, NotReady) else {}
-    what, why, fix = (within(store, said) for said in (error.what, error.why, error.fix))
     kind = kind_of(type(error).__name__)
+    what, why, fix = told(error, store)
     return Problem(error.http_status, kind, what, why=why, fix=fix, headers=retry)
+
+
+def told(error: EmbstoreError, store: Path) -> tuple[str, str, str]:
+    """Return what, why and fix of an error about a store as callers may know them."""
+    if isinstance(error, DiskFailure):
+        # Whose the files and the folders above them are is for who runs the service.
+        why = "The service cannot use its disk."
+        fix = f"embstore verify -s {shlex.quote(store.name)}   # where the service runs: says why"
+    else:
+        why, fix = within(store, error.why), within(store, error.fix)
+    return within(store, error.what), why, fix
 
 
 def problem_of_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> Problem:

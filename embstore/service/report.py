@@ -13,8 +13,8 @@ from embstore.flows.audit import AuditOptions, audit_store
 from embstore.flows.compare import compare_methods
 from embstore.flows.map_content import map_content
 from embstore.flows.projection import project_store
-from embstore.service.places import named, within, without_folders
-from embstore.service.problems import kind_of
+from embstore.service.places import named, without_folders
+from embstore.service.problems import kind_of, told
 
 # Suspects and groups of each kind that the page can step through.
 _LISTED = 500
@@ -40,9 +40,9 @@ def main(kind: str, store: str, file: str) -> None:
     try:
         _write(target, _MAKERS[kind](Path(store)))
     except EmbstoreError as error:
-        told = {"status": error.http_status, "kind": kind_of(type(error).__name__)}
-        said = {name: within(Path(store), getattr(error, name)) for name in ("what", "why", "fix")}
-        _write(target.with_suffix(".problem"), {**told, **said})
+        said = dict(zip(("what", "why", "fix"), told(error, Path(store)), strict=True))
+        failed = {"status": error.http_status, "kind": kind_of(type(error).__name__)}
+        _write(target.with_suffix(".problem"), {**failed, **said})
 
 
 def _map(store: Path) -> dict[str, Any]:

@@ -74,16 +74,16 @@ class Reports:
             return _problem(failed)
         if file in self._failed:
             raise NotReady(
-                f"The {_NAMES[kind]} of {opened.store.name} cannot be made.",
+                f"The {_NAMES[kind]} of {opened.name} cannot be made.",
                 why=f"The process that makes it ended with code {self._failed[file]}.",
-                fix=f"embstore {_COMMANDS[kind]} -s {opened.store.name}   # says why",
+                fix=f"embstore {_COMMANDS[kind]} -s {opened.name}   # says why",
                 retry_after=600,
             )
         if file not in self._making:
             self._making[file] = asyncio.create_task(self._make(kind, opened.store.path, file))
         # Not an error: a browser would write each into its console.
         told = MakingAnswer(
-            what=f"The {_NAMES[kind]} of {opened.store.name} is being made.",
+            what=f"The {_NAMES[kind]} of {opened.name} is being made.",
             why="It is made once for each state of the store, in the background.",
         )
         return JSONResponse(told.model_dump(), 202, headers={"Retry-After": str(_AGAIN)})

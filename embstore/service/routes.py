@@ -167,7 +167,7 @@ def _where(opened: Opened) -> dict[str, Any]:
 
 
 def _no_head(opened: Opened, head: str | None) -> NotFound:
-    name = opened.store.name
+    name = opened.name
     known = ", ".join(opened.classifiers) or "none"
     return NotFound(
         f"The store {name} has no head{f' {head!r}' if head else ''}.",
@@ -178,12 +178,12 @@ def _no_head(opened: Opened, head: str | None) -> NotFound:
 
 def _check_model(opened: Opened, model: str) -> None:
     encoder = str(opened.facts["encoder"]["model"])
-    served = dict.fromkeys([opened.store.name, encoder, encoder.rsplit("/", 1)[-1]])
+    served = dict.fromkeys([opened.name, encoder, encoder.rsplit("/", 1)[-1]])
     if model not in served:
         raise NotFound(
             f"This service has no model {model!r}.",
             why=f"It has: {', '.join(served)}.",
-            fix=f'"model": "{opened.store.name}"',
+            fix=f'"model": "{opened.name}"',
         )
 
 

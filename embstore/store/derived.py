@@ -21,6 +21,8 @@ from embstore.store.snapshot import RecordsReader
 
 #: Kinds of derived things, and the folder of each.
 FOLDERS = {"head": "heads", "graph": "graph", "projection": "projections"}
+#: Under which the metadata of its file have the checksum of a derived thing's facts.
+FACTS_SHA256 = "facts_sha256"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -42,8 +44,10 @@ class DerivedEntry:
         The store's commit that brought it.
     made : str
         UTC, ISO 8601, milliseconds.
-    facts : dict
-        JSON values that whoever made it keeps beside it.
+    facts : dict or None
+        JSON values that whoever made it keeps beside it; None where the database holds none that can be read.
+    facts_sha256 : str
+        Checksum of their JSON as the database holds it; the file has that of what was written.
     """
 
     kind: str
@@ -53,7 +57,8 @@ class DerivedEntry:
     sha256: str
     sequence: int
     made: str
-    facts: dict[str, Any]
+    facts: dict[str, Any] | None
+    facts_sha256: str
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,7 @@ class Derived:
 
 def list_derived(reader: RecordsReader, kind: str) -> list[DerivedEntry]:
     """Return the derived things of a kind, oldest first."""
-    found = [DerivedEntry(**{**row, "facts": json.loads(row["facts"])}) for row in reader.derived(kind)]
-    return sorted(found, key=lambda entry: entry.sequence)
+    return sorted(map(_entry, reader.derived(kind)), key=lambda entry: entry.sequence)
 
 
 def read_derived(path: Path, reader: RecordsReader, kind: str, name: str) -> Derived | None:
@@ -76,24 +80,24 @@ def read_derived(path: Path, reader: RecordsReader, kind: str, name: str) -> Der
     Raises
     ------
     StoreDamaged
-        Its file is missing or is not the one that was written.
+        Its file is missing, or that or its facts are not what was written.
     """
     entry = find_derived(reader, kind, name)
     if entry is None:
         return None
     try:
-        content = read_checked(path, entry)
+        content, facts = read_checked(path, entry)
     except StoreDamaged:
         # Another process may have put a new one in its place since the database was asked.
         again = find_derived(reader, kind, name)
         if again is None or again.file == entry.file:
             raise
-        entry, content = again, read_checked(path, again)
+        content, facts = read_checked(path, again)
     try:
         tensors = load(content)
     except SafetensorError as error:
         raise StoreDamaged(f"{path / entry.file} is no safetensors file.", why=str(error)) from error
-    return Derived(tensors, entry.facts)
+    return Derived(tensors, facts)
 
 
 def find_derived(reader: RecordsReader, kind: str, name: str) -> DerivedEntry | None:
@@ -101,11 +105,19 @@ def find_derived(reader: RecordsReader, kind: str, name: str) -> DerivedEntry | 
     return next((entry for entry in list_derived(reader, kind) if entry.name == name), None)
 
 
-def read_checked(path: Path, entry: DerivedEntry) -> bytes:
-    """Return the bytes of a derived thing's file once size and checksum agree; raises `StoreDamaged`."""
+def read_checked(path: Path, entry: DerivedEntry) -> tuple[bytes, dict[str, Any]]:
+    """Return the bytes of a derived thing's file, and its facts, once size and checksums agree.
+
+    Raises
+    ------
+    StoreDamaged
+        They do not.
+    """
     file = path / FOLDERS.get(entry.kind, entry.kind) / entry.file
+    # A head has its kind for a name where it was given none.
+    named = {"logistic": "", "knn": " --head knn"}.get(entry.name, f" --name {shlex.quote(entry.name)}")
     fix = (
-        f"embstore fit -s {shlex.quote(str(path))}"
+        f"embstore fit -s {shlex.quote(str(path))}{named}"
         if entry.kind == "head"
         else "it is made again when it is next needed"
     )
@@ -116,7 +128,38 @@ def read_checked(path: Path, entry: DerivedEntry) -> bytes:
     if len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
         why = f"It has {len(content):,} bytes of {entry.bytes:,}, or another checksum."
         raise StoreDamaged(f"{file} is not the file that was written.", why=why, fix=fix)
-    return content
+    written = _facts_sha256(content)
+    if entry.facts is None or written not in (None, entry.facts_sha256):
+        raise StoreDamaged(
+            f"{path / 'records.db'} is damaged: its facts of the {entry.kind} {entry.name!r} are not those "
+            "that were written.",
+            why=f"Their SHA-256 is {entry.facts_sha256[:12]}; {file} has {str(written)[:12]}."
+            if written
+            else "They are no JSON object.",
+            fix=fix,
+        )
+    return content, entry.facts
+
+
+def _entry(row: Mapping[str, Any]) -> DerivedEntry:
+    try:
+        facts = json.loads(row["facts"])
+    except (TypeError, ValueError):
+        facts = None
+    sha256 = hashlib.sha256(row["facts"] or b"").hexdigest()
+    # One flipped bit makes bytes of a text, which no path takes.
+    read = {"file": str(row["file"]), "facts": facts if isinstance(facts, dict) else None}
+    return DerivedEntry(**{**row, **read}, facts_sha256=sha256)
+
+
+def _facts_sha256(content: bytes) -> str | None:
+    """Return the checksum of its facts that a safetensors file has; None in one of before there were any."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    try:
+        found: str | None = json.loads(content[8:end]).get("__metadata__", {}).get(FACTS_SHA256)
+    except (AttributeError, ValueError):
+        return None  # no safetensors file: whoever loads it says so
+    return found
 
 
 def check_name(kind: str, name: str) -> str:

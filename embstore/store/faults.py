@@ -8,19 +8,21 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from embstore.errors import DiskFailure, StoreDamaged, StoreLocked
+from embstore.store.permissions import refusal
 
 # SQLite's primary result codes; the module sqlite3 has names for them from Python 3.11 on only.
 _DISK_CODES = {8, 10, 13, 14}  # READONLY, IOERR, FULL, CANTOPEN
 _BUSY_CODES = {5, 6}  # BUSY, LOCKED
+_REFUSED = re.compile("readonly database|unable to open")
 # Not "database disk image is malformed": that is damage.
-_DISK_MESSAGE = re.compile("disk I/O error|disk is full|readonly database|unable to open")
+_DISK_MESSAGE = re.compile(f"disk I/O error|disk is full|{_REFUSED.pattern}")
 
-
+Doing: TypeAlias = Literal["Writing to", "Reading"]
 # By what was done: why it matters, and what mends it.
-_ADVICE = {
+_ADVICE: dict[Doing, tuple[str, str]] = {
     "Writing to": (
         "Everything committed before is intact; the unfinished window is not part of the store.",
         "make room or mend the disk, then run the same command again: it goes on where it stopped",
@@ -33,14 +35,21 @@ _ADVICE = {
 
 
 @contextmanager
-def disk_faults(folder: Path, doing: Literal["Writing to", "Reading"] = "Writing to") -> Iterator[None]:
+def disk_faults(folder: Path, doing: Doing = "Writing to") -> Iterator[None]:
     """Turn an OSError while writing, or else reading, below ``folder`` into `DiskFailure`."""
     try:
         yield
     except OSError as error:
-        why, fix = _ADVICE[doing]
-        what = f"{doing} {error.filename or folder} failed: {error.strerror or error}."
-        raise DiskFailure(what, why=why, fix=fix) from error
+        # Of a renaming, the name to be: what it had is among the unfinished.
+        path = Path(error.filename2 or error.filename or folder)
+        refused = isinstance(error, PermissionError)
+        raise _failure(doing, path, error.strerror or error, refused=refused) from error
+
+
+def _failure(doing: Doing, path: Path, reason: object, *, refused: bool) -> DiskFailure:
+    allowing = refusal(path, writing=doing == "Writing to") if refused else None
+    why, fix = allowing or _ADVICE[doing]
+    return DiskFailure(f"{doing} {path} failed: {reason}.", why=why, fix=fix)
 
 
 def _check(database: Path) -> str:
@@ -48,8 +57,14 @@ def _check(database: Path) -> str:
 
 
 @contextmanager
-def sqlite_faults(database: Path) -> Iterator[None]:
-    """Turn what SQLite raises into `DiskFailure`, `StoreLocked` or `StoreDamaged`."""
+def sqlite_faults(database: Path, doing: Doing = "Writing to") -> Iterator[None]:
+    """Turn what SQLite raises while writing, or else reading, into one of embstore's errors.
+
+    Raises
+    ------
+    DiskFailure, StoreLocked, StoreDamaged
+        As its code says, or where Python has none, its message.
+    """
     try:
         yield
     except sqlite3.ProgrammingError:
@@ -63,11 +78,8 @@ def sqlite_faults(database: Path) -> Iterator[None]:
         # The low byte is the primary code; Python 3.10 does not carry it and tells by its message alone.
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _DISK_CODES or _DISK_MESSAGE.search(str(error)):
-            raise DiskFailure(
-                f"Writing to {database} failed: {error}.",
-                why="The transaction was rolled back; everything committed before is intact.",
-                fix="make room or mend the disk, then run the same command again",
-            ) from error
+            refused = bool(_REFUSED.search(str(error)))
+            raise _failure(doing, database, error, refused=refused) from error
         if code in _BUSY_CODES or "locked" in str(error):
             raise StoreLocked(f"{database} is held by another process.", fix="try again") from error
         raise StoreDamaged(f"{database} cannot be read: {error}.", fix=_check(database)) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from embstore.errors import DiskFailure, InvalidInput, NotFound, StoreDamaged, StoreLocked
+from embstore.store.faults import disk_faults
 from embstore.store.files import writer_lock
 from embstore.store.manifest import is_store
 from embstore.store.snapshot import RecordsReader
@@ -53,10 +54,17 @@ def store_path(store: str | Path, home: str | Path | None = None) -> Path:
 
 
 def store_names(home: str | Path | None = None) -> list[str]:
-    """Return the names of the stores under a home, sorted."""
+    """Return the names of the stores under a home, sorted; of folders that may not be looked into, too.
+
+    Raises
+    ------
+    DiskFailure
+        The home may not be looked into.
+    """
     folder = home_folder(home)
-    paths = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path.name for path in paths if _NAME.fullmatch(path.name) and is_store(path))
+    with disk_faults(folder, "Reading"):
+        paths = list(folder.iterdir()) if folder.is_dir() else []
+    return sorted(path.name for path in paths if _NAME.fullmatch(path.name) and _may_be_store(path))
 
 
 def find_store(store: str | Path | None = None, home: str | Path | None = None) -> Path:
@@ -66,17 +74,15 @@ def find_store(store: str | Path | None = None, home: str | Path | None = None) 
     ------
     NotFound
         There is no such store, or none at all.
+    DiskFailure
+        Its folder, or without a name the home, may not be looked into.
     """
-    names = store_names(home)
     if store is not None:
         path = store_path(store, home)
         if not is_store(path):
-            known = f"Stores in {home_folder(home)}: {', '.join(names) or 'none'}."
-            line = f"embstore build DATASET -s {shlex.quote(str(store))}"
-            if path.parent == home_folder(home) and (near := nearest_name(path.name, names)):
-                line = f"-s {near}   # or make it: {line}"
-            raise NotFound(f"There is no store {store}.", why=known, fix=line)
+            raise _no_store(store, path, home)
         return path
+    names = store_names(home)
     if not names:
         raise NotFound(
             f"There is no store in {home_folder(home)} yet.", fix="embstore build   # builds the sample store"
@@ -139,6 +145,24 @@ def _not_deleted(path: Path, error: OSError, why: str) -> DiskFailure:
         why=why,
         fix="check the permissions of the folder and of the one that it is in, then remove what is left",
     )
+
+
+def _no_store(store: str | Path, path: Path, home: str | Path | None) -> NotFound:
+    what, fix = f"There is no store {store}.", f"embstore build DATASET -s {shlex.quote(str(store))}"
+    try:
+        names = store_names(home)
+    except DiskFailure as error:
+        return NotFound(what, why=error.what, fix=fix)
+    if path.parent == home_folder(home) and (near := nearest_name(path.name, names)):
+        fix = f"-s {near}   # or make it: {fix}"
+    return NotFound(what, why=f"Stores in {home_folder(home)}: {', '.join(names) or 'none'}.", fix=fix)
+
+
+def _may_be_store(path: Path) -> bool:
+    try:
+        return is_store(path)
+    except DiskFailure:
+        return True
 
 
 def _built(path: Path) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from embstore.errors import StoreDamaged
 from embstore.store.certificate import FEW_ROWS, Certificate
+from embstore.store.digest import text_sha256
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,19 @@ class IndexEntry:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> IndexEntry:
         """Return the entry of a row of the table ``indexes``, of whatever version."""
-        kept = row.get("certificate")
+        kept, sha256 = row.get("certificate"), row.get("certificate_sha256")
         names = ("generation", "file", "bytes", "sha256", "ntotal", "factory", "recall")
+        if sha256 is not None and text_sha256(str(kept)).hex() != sha256:
+            raise _damaged(row, "is not what was written")
         try:
             certificate = Certificate.from_json(json.loads(kept)) if kept else None
         except (TypeError, KeyError, ValueError) as error:
-            raise StoreDamaged(
-                f"records.db is damaged: what was measured of the index in {row['file']} cannot be read.",
-                fix="restore it from a backup, or embstore delete the store and build it again",
-            ) from error
+            raise _damaged(row, "cannot be read") from error
         return cls(**{name: row[name] for name in names}, certificate=certificate)
+
+
+def _damaged(row: Mapping[str, Any], how: str) -> StoreDamaged:
+    return StoreDamaged(
+        f"records.db is damaged: what was measured of the index in {row['file']} {how}.",
+        fix="restore it from a backup, or embstore delete the store and build it again",
+    )

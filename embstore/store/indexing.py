@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from embstore.store.database import RecordsWriter
+from embstore.store.digest import text_sha256
 from embstore.store.faults import disk_faults
 from embstore.store.files import TEMPORARY, durable_file, fsync_folder
 from embstore.store.index_entry import IndexEntry
@@ -83,13 +84,15 @@ def _write(path: Path, before: IndexEntry | None, made: Indexed, database: Recor
         fsync_folder(folder)
     measured = made.certificate
     at_10 = measured.recall_at(10)
+    certificate = json.dumps(measured.as_json(), sort_keys=True)
     facts = {
         "bytes": size,
         "sha256": sha256,
         "ntotal": made.index.ntotal,
         "factory": made.index.factory,
         "recall": at_10.value if at_10 else float(measured.exact),
-        "certificate": json.dumps(measured.as_json(), sort_keys=True),
+        "certificate": certificate,
+        "certificate_sha256": text_sha256(certificate).hex(),
     }
     database.add_index({"generation": generation, "file": named.name, **facts})
     # The generation before stays for readers that hold its snapshot and have not opened it yet.

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from embstore.errors import NotFound
 from embstore.store.database import RecordsWriter
-from embstore.store.derived import FOLDERS, Tensors, as_saved, check_name, find_derived
+from embstore.store.derived import FACTS_SHA256, FOLDERS, Tensors, as_saved, check_name, find_derived
 from embstore.store.faults import disk_faults
 from embstore.store.files import TEMPORARY, durable_file, fsync_folder, writer_lock
 from embstore.store.snapshot import RecordsReader
@@ -44,7 +44,9 @@ def write_derived(path: Path, kind: str, name: str, tensors: Tensors, facts: Map
         It was not kept; the one before it is as it was.
     """
     check_name(kind, name)
-    content = save(as_saved(tensors))
+    said = json.dumps(dict(facts), sort_keys=True)
+    # In the file, which has a checksum of its own: so it also says which facts belong to it.
+    content = save(as_saved(tensors), {FACTS_SHA256: hashlib.sha256(said.encode()).hexdigest()})
     sha256 = hashlib.sha256(content).hexdigest()
     folder = path / FOLDERS[kind]
     file = f"{name}-{sha256[:8]}.safetensors"
@@ -57,7 +59,7 @@ def write_derived(path: Path, kind: str, name: str, tensors: Tensors, facts: Map
         database = RecordsWriter(path / "records.db")
         try:
             values = {"kind": kind, "name": name, "file": file, "bytes": len(content), "sha256": sha256}
-            database.put_derived({**values, "facts": json.dumps(dict(facts), sort_keys=True)})
+            database.put_derived({**values, "facts": said})
         finally:
             database.close()
         _sweep(path, kind)

@@ -56,8 +56,9 @@ class Manifest:
 
 
 def is_store(folder: Path) -> bool:
-    """Tell whether a folder holds a store."""
-    return (folder / FILE_NAME).is_file()
+    """Tell whether a folder holds a store; raises `DiskFailure` where this user may not look."""
+    with disk_faults(folder, "Reading"):
+        return (folder / FILE_NAME).is_file()
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -79,7 +80,7 @@ def read_manifest(folder: Path) -> Manifest:
         store.json is not what was written, or of a format that this version does not know.
     """
     path = folder / FILE_NAME
-    if not path.is_file():
+    if not is_store(folder):
         raise NotFound(
             f"There is no store in {folder}.", fix=f"embstore build DATASET -s {shlex.quote(str(folder))}"
         )

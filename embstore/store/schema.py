@@ -106,3 +106,10 @@ def m004_certificates(db: Database) -> None:
     """Add to each generation of the index what was measured of it."""
     db.table("indexes").add_column("certificate", str)
     db.execute("PRAGMA user_version = 4")
+
+
+@migrations()
+def m005_certificate_checksums(db: Database) -> None:
+    """Add to each certificate its checksum."""
+    db.table("indexes").add_column("certificate_sha256", str)
+    db.execute("PRAGMA user_version = 5")

@@ -17,7 +17,7 @@ import numpy as np
 from embstore.errors import InvalidInput, NotFound, StoreDamaged
 from embstore.records import Mask, Record, Rows
 from embstore.store.digest import digest_of_rows, record_of
-from embstore.store.faults import sqlite_faults
+from embstore.store.faults import disk_faults, sqlite_faults
 from embstore.store.index_entry import IndexEntry
 from embstore.store.segments import Segment, chain_length
 
@@ -25,6 +25,8 @@ from embstore.store.segments import Segment, chain_length
 FETCH_ROWS = 20_000
 BUSY_SECONDS = 60.0
 _RECORD = "row, id, split, label, text, extra"
+# Facts as bytes: as a text that is no UTF-8 any more, one would hide all others.
+_DERIVED = "kind, name, file, bytes, sha256, sequence, made, CAST(facts AS BLOB) AS facts"
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,14 @@ class RecordsReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        if not path.is_file():
-            raise StoreDamaged(
-                f"{path} is missing.", fix="restore it from a backup, or delete and build again"
-            )
+        with disk_faults(path, "Reading"):
+            if not path.is_file():
+                raise StoreDamaged(
+                    f"{path} is missing.", fix="restore it from a backup, or delete and build again"
+                )
         # Opened for writing and then forbidden to: a reader that comes after a crash must be able to roll the
         # unfinished transaction back.
-        with sqlite_faults(path):
+        with sqlite_faults(path, "Reading"):
             uri = f"{path.absolute().as_uri()}?mode=rw"
             self._connection = sqlite3.connect(
                 uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -236,7 +239,7 @@ class RecordsReader:
         """Return what the database knows of the derived things of a kind; none in a store of before them."""
         if not self._all("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'derived'"):
             return []
-        return [dict(row) for row in self._all("SELECT * FROM derived WHERE kind = ?", kind)]
+        return [dict(row) for row in self._all(f"SELECT {_DERIVED} FROM derived WHERE kind = ?", kind)]  # noqa: S608
 
     def problems(self) -> list[str]:
         """Return what SQLite's own check finds wrong with the file."""
@@ -286,11 +289,9 @@ class RecordsReader:
             self._all("ROLLBACK")
 
     def _all(self, query: str, *parameters: Any) -> list[sqlite3.Row]:
-        with sqlite_faults(self._path):
+        with sqlite_faults(self._path, "Reading"):
             try:
                 return self._connection.execute(query, parameters).fetchall()
             except UnicodeEncodeError as error:
-                raise InvalidInput(
-                    f"{str(error.object)[:80]!r} is not valid Unicode.",
-                    why="It has half of a surrogate pair.",
-                ) from error
+                what = f"{str(error.object)[:80]!r} is not valid Unicode."
+                raise InvalidInput(what, why="It has half of a surrogate pair.") from error

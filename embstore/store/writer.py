@@ -175,9 +175,11 @@ def open_writer(path: Path, encoder: TextEncoder) -> Iterator[StoreWriter]:
     DiskFailure, StoreDamaged
         It cannot be written, or is not whole.
     """
-    if path.exists() and not is_store(path) and _foreign(path):
+    with disk_faults(path, "Reading"):
+        foreign = _foreign(path) if path.exists() and not is_store(path) else ""
+    if foreign:
         raise InvalidInput(
-            f"{path} is no store and is not empty.", why=f"It holds {_foreign(path)}.", fix="-s ANOTHER-NAME"
+            f"{path} is no store and is not empty.", why=f"It holds {foreign}.", fix="-s ANOTHER-NAME"
         )
     if not path.exists():
         with disk_faults(path):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -134,6 +136,34 @@ def test_list_shows_a_damaged_store_beside_the_others(built: str, capsys: pytest
     assert "mine" in out
     assert "damaged" in out
     assert "broken" in err
+
+
+def test_list_shows_a_store_that_may_not_be_read_beside_the_others(
+    built: str, forbid: Callable[[Path, int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Path(json.loads(built)["store"])
+    forbid(shutil.copytree(store, store.with_name("closed")), 0o000)
+    assert run(["list"]) == 0
+    out, err = capsys.readouterr()
+    assert "mine" in out
+    assert "not readable" in out
+    assert err == f"Not readable: Reading {store.with_name('closed')}/store.json failed: Permission denied.\n"
+
+
+def test_a_store_in_a_folder_whose_name_is_no_utf8_answers(
+    built: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Path(json.loads(built)["store"])
+    path = str(store.with_name(os.fsdecode(b"caf\xe9")))
+    try:
+        shutil.copytree(store, path)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    assert run(["neighbors", "cat", "-s", path, "-k", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["store"] == path
+    assert len(found["neighbors"]) == 1
+    assert run(["info", "-s", path]) == 0
 
 
 def test_neighbors_by_id(built: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,6 +124,18 @@ def test_a_projection_is_kept_until_its_records_or_options_change(
     assert kept(store) == 1
 
 
+def test_a_projection_that_was_damaged_is_laid_out_again_and_kept(store: str) -> None:
+    first = embstore.project_store(store, options=Options(neighbors=5))
+    (file,) = Path(first.store).glob("projections/*")
+    file.write_bytes(file.read_bytes()[:-1])
+    assert "it is made again when it is next needed" in embstore.verify_store(store).problems[0]
+    again = embstore.project_store(store, options=Options(neighbors=5))
+    assert not again.kept
+    assert again.coordinates.tobytes() == first.coordinates.tobytes()
+    assert embstore.verify_store(store).problems == ()
+    assert embstore.project_store(store, options=Options(neighbors=5)).kept
+
+
 def test_an_old_projection_that_another_process_drops_first_costs_no_layout(
     store: str, tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from embstore.errors import DiskFailure
 from embstore.service import report
 from embstore.service.places import without_folders
+from embstore.service.problems import problem_of
 from service.conftest import client_of
 
 
@@ -50,6 +54,41 @@ def test_no_report_tells_a_path(tiny: Path, tiny_bert: Path, tmp_path: Path, kin
     assert json.loads(said)
     assert str(tmp_path) not in said
     assert str(tiny_bert.parent) not in said
+
+
+def test_a_name_that_is_no_utf8_is_told_as_well_as_may_be(tiny: Path) -> None:
+    store = tiny.with_name(os.fsdecode(b"caf\xe9"))
+    try:
+        tiny.rename(store)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    with client_of(store) as client:
+        assert client.get("/v1/stores").json()["stores"][0]["name"] == "caf?"
+        found = client.post("/v1/search", json={"id": "r1", "k": 1})
+        assert (found.status_code, found.json()["store"]) == (200, "caf?")
+        assert client.get("/v1/audit").status_code == 202
+        unknown = client.post("/v1/embeddings", json={"input": "cat", "model": "x"})
+    assert unknown.json()["fix"] == '"model": "caf?"'
+
+
+def test_a_problem_of_permissions_tells_neither_folders_nor_users() -> None:
+    why = "/srv/secret is drwx------ and belongs to alice; this is bob."
+    error = DiskFailure(
+        "Reading /srv/secret/s/records.db failed: Permission denied.", why=why, fix="chmod /srv/secret"
+    )
+    said = bytes(problem_of(error, Path("/srv/secret/s")).body).decode()
+    assert "Reading records.db failed: Permission denied." in said
+    assert not [word for word in ("srv", "secret", "alice", "bob") if word in said]
+
+
+def test_a_report_that_permissions_forbid_tells_neither_folders_nor_users(
+    tiny: Path, tmp_path: Path, forbid: Callable[[Path, int], None]
+) -> None:
+    forbid(tiny, 0o000)
+    report.main("audit", str(tiny), str(tmp_path / "report.json"))
+    said = (tmp_path / "report.problem").read_text(encoding="utf-8")
+    assert "Reading store.json failed: Permission denied." in said
+    assert not [told for told in (str(tiny.parent), "belongs to", "chmod") if told in said]
 
 
 def test_no_problem_tells_a_path(tiny: Path) -> None:

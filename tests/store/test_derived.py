@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from embstore.errors import InvalidInput, NotFound, StoreDamaged, StoreLocked
 from embstore.store import Store, verify_store
+from embstore.store.database import RecordsWriter
 from embstore.store.derived import list_derived, read_derived
 from embstore.store.files import writer_lock
 from embstore.store.keeping import drop_derived, write_derived
 from store.building import copy
 from store.test_golden import GOLDEN
+from store.test_verify import change
 
 TENSORS = {"weights": np.arange(6, dtype=np.float32).reshape(2, 3)}
 FACTS = {"kind": "logistic", "classes": ["größe", "b"]}
@@ -66,6 +71,54 @@ def test_damage_is_told_by_reading_and_by_verify(path: Path, damage) -> None:
     with pytest.raises(StoreDamaged, match="embstore fit"):
         read(path)
     assert "heads" in verify_store(path).problems[0]
+
+
+EDITS = {
+    "another class": """facts = replace(facts, '"b"', '"c"')""",
+    "no JSON": "facts = replace(facts, ':', '')",
+    "no object": "facts = '[]'",
+    "no UTF-8": "facts = CAST(x'7bff7d' AS TEXT)",
+    "none": "facts = NULL",
+    "a file's name in bytes": "file = CAST(file AS BLOB)",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
+def test_a_damaged_row_is_told_by_reading_and_by_verify_and_hides_no_other(path: Path, edit: str) -> None:
+    for name in ("knn", "one"):
+        write_derived(path, "head", name, TENSORS, FACTS)
+    change(path, f"UPDATE derived SET {edit} WHERE name = 'knn'")
+    with pytest.raises(StoreDamaged) as caught:
+        read(path, "knn")
+    assert caught.value.fix == f"embstore fit -s {path} --head knn"
+    (problem,) = verify_store(path).problems
+    assert caught.value.what in problem
+    assert read(path).facts == FACTS
+
+
+def kept_before_facts_had_checksums(path: Path) -> None:
+    content = save(TENSORS)
+    (path / "heads").mkdir()
+    (path / "heads" / "old.safetensors").write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    values = {"kind": "head", "name": "one", "file": "old.safetensors", "bytes": len(content)}
+    database = RecordsWriter(path / "records.db")
+    database.put_derived({**values, "sha256": sha256, "facts": json.dumps(FACTS)})
+    database.close()
+
+
+def test_what_was_kept_before_facts_had_checksums_is_read(path: Path) -> None:
+    kept_before_facts_had_checksums(path)
+    assert read(path).facts == FACTS
+    assert verify_store(path).problems == ()
+
+
+def test_facts_without_a_checksum_that_are_no_json_are_damage(path: Path) -> None:
+    kept_before_facts_had_checksums(path)
+    change(path, "UPDATE derived SET facts = '{'")
+    with pytest.raises(StoreDamaged, match="its facts of the head 'one'"):
+        read(path)
+    assert "its facts of the head 'one'" in verify_store(path).problems[0]
 
 
 def test_a_missing_file_is_damage(path: Path) -> None:

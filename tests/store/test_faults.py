@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import os
 import sqlite3
 import subprocess
@@ -11,14 +12,17 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from embstore.errors import DiskFailure, StoreDamaged, StoreLocked
-from embstore.store import Store, is_store, shards, verify_store
+from embstore.store import Store, is_store, permissions, shards, verify_store
 from embstore.store.faults import disk_faults, sqlite_faults
-from store.building import content, fill, given, numbered
+from embstore.store.keeping import write_derived
+from store.building import content, copy, fill, given, numbered
 from store.workers import build_revision, build_with_file_limit, hear, running
 
+Forbid = Callable[[Path, int], None]
 N = 30
 ERRORS = {
     "full": OSError(errno.ENOSPC, "No space left on device"),
@@ -201,6 +205,59 @@ def test_a_store_that_was_closed_is_not_called_damaged(small_store: Path) -> Non
     store.close()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         store.rows()
+
+
+REFUSING = {
+    "database to read": ("records.db", 0o000, "Reading", "u+rX"),
+    "database to write": ("records.db", 0o400, "Writing to", "u+rwX"),
+    "shard to read": ("embeddings/000001.f32", 0o000, "Reading", "u+rX"),
+    "folder of shards": ("embeddings", 0o000, "Reading", "u+rX"),
+    "store": (".", 0o000, "Reading", "u+rX"),
+    "lock": ("lock", 0o400, "Writing to", "u+rwX"),
+    "folder of heads": ("heads", 0o500, "Writing to", "u+rwX"),
+}
+
+
+@pytest.mark.parametrize(("name", "mode", "doing", "chmod"), REFUSING.values(), ids=REFUSING.keys())
+def test_what_permissions_forbid_is_named_with_the_line_that_allows_it(
+    small_store: Path, tmp_path: Path, forbid: Forbid, name: str, mode: int, doing: str, chmod: str
+) -> None:
+    path = copy(small_store, tmp_path / "a store", lambda path: (path / "heads").mkdir())
+    use = {"Reading": read, "Writing to": write}[doing]
+    forbid(path / name, mode)
+    with pytest.raises(DiskFailure, match=f"^{doing} ") as caught:
+        use(path)
+    assert f"{path / name} is " in caught.value.why
+    assert f"; this is {getpass.getuser()}." in caught.value.why
+    assert caught.value.fix == f"chmod {chmod} '{path / name}'"
+    subprocess.run(["sh", "-c", caught.value.fix], check=True)
+    use(path)
+
+
+def read(path: Path) -> None:
+    with Store.open(path) as store:
+        store.neighbors_of_record("r1", 3)
+
+
+def write(path: Path) -> None:
+    write_derived(path, "head", "one", {"weights": np.zeros(1)}, {})
+
+
+def test_a_file_of_another_user_is_not_ours_to_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permissions, "_allows", lambda path, _: path != tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 123_456_789)
+    why, reading = permissions.refusal(tmp_path, writing=False) or ("", "")
+    assert "this is 123456789." in why
+    assert reading == f"sudo chmod a+rX {tmp_path}"
+    assert permissions.refusal(tmp_path, writing=True) == (why, f"sudo chown 123456789 {tmp_path}")
+
+
+def test_permissions_are_not_blamed_for_what_they_allow(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing", tmp_path / "missing" / "too", tmp_path / ("x" * 300)):
+        for writing in (False, True):
+            assert permissions.refusal(path, writing=writing) is None
 
 
 @pytest.mark.parametrize(("doing", "advice"), [("Reading", "permissions"), ("Writing to", "make room")])

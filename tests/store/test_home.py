@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from embstore.errors import DiskFailure, InvalidInput, NotFound, StoreLocked
+from embstore.flows.inspect import list_stores
 from embstore.store import (
     Store,
     delete_store,
@@ -23,6 +25,7 @@ from embstore.store.snapshot import RecordsReader
 from embstore.store.writer import open_writer
 from store.building import commit, fill, given, numbered
 
+Forbid = Callable[[Path, int], None]
 ENCODER = given(10, 4)
 
 
@@ -69,6 +72,49 @@ def test_names_are_those_of_stores_sorted(home: Path) -> None:
     (home / "folder").mkdir()
     (home / "file").touch()
     assert store_names() == ["a", "b"]
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400], ids=["closed", "listed-only"])
+def test_a_folder_that_may_not_be_looked_into_hides_no_other(home: Path, forbid: Forbid, mode: int) -> None:
+    for name in ("a", "b"):
+        fill(home / name, numbered(2), ENCODER)
+    forbid(home / "b", mode)
+    assert store_names() == ["a", "b"]
+    whole, closed = list_stores()
+    assert (whole.store, whole.records, whole.problem) == ("a", 2, "")
+    assert (closed.store, closed.records, closed.damaged) == ("b", 0, False)
+    assert closed.problem == f"Reading {home}/b/store.json failed: Permission denied."
+    assert find_store() == find_store("a") == home / "a"
+    with pytest.raises(NotFound):
+        find_store("c")
+    for use in (find_store, delete_store, verify_store, lambda name: fill(home / name, [], ENCODER)):
+        with pytest.raises(DiskFailure, match="Permission denied") as caught:
+            use("b")
+        assert caught.value.fix == f"chmod u+rX {home}/b"
+
+
+def test_a_store_of_a_home_that_may_not_be_listed_is_opened_by_its_name(home: Path, forbid: Forbid) -> None:
+    fill(home / "a", numbered(2), ENCODER)
+    forbid(home, 0o100)
+    with Store.open("a") as store:
+        assert len(store) == 2
+    with pytest.raises(NotFound) as unknown:
+        find_store("c")
+    assert unknown.value.why == f"Reading {home} failed: Permission denied."
+    for look in (find_store, store_names, list_stores):
+        with pytest.raises(DiskFailure, match=f"Reading {home} failed") as caught:
+            look()
+        assert caught.value.fix == f"chmod u+rX {home}"
+
+
+def test_no_store_is_made_in_a_folder_that_may_not_be_looked_into(home: Path, forbid: Forbid) -> None:
+    (home / "mine").mkdir(parents=True)
+    forbid(home / "mine", 0o300)
+    with pytest.raises(DiskFailure, match=r"Reading .*mine failed"):
+        fill(home / "mine", [], ENCODER)
+    forbid(home, 0o000)
+    with pytest.raises(DiskFailure, match="Permission denied"):
+        fill(home / "new", [], ENCODER)
 
 
 def test_what_an_interrupted_deletion_left_is_no_store(home: Path) -> None:

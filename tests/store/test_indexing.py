@@ -15,6 +15,7 @@ from embstore.store.index_options import IndexOptions
 from embstore.store.writer import open_writer
 from store.building import GivenEncoder, copy, fill, numbered, write
 from store.oracle import TOLERANCE, brute_force
+from store.test_verify import change
 
 N, DIM = 1500, 16
 APPROXIMATE = ["ivf", "ivf,fp16", "ivf,sq8", "hnsw", "hnsw,fp16", "hnsw,sq8"]
@@ -249,6 +250,26 @@ def test_a_certificate_of_the_database_that_is_damaged_is_noticed(tmp_path: Path
         database.execute("UPDATE indexes SET certificate = '{'")
     with pytest.raises(StoreDamaged, match="what was measured of the index"):
         Store.open(tmp_path / "store")
+
+
+@pytest.mark.parametrize("edit", ["""replace(certificate, '"exact": true', '"exact": null')""", "NULL"])
+def test_a_certificate_that_says_something_else_is_noticed(tmp_path: Path, edit: str) -> None:
+    indexed(tmp_path / "store", None, 50)
+    change(tmp_path / "store", f"UPDATE indexes SET certificate = {edit}")
+    for look in (Store.open, verify_store):
+        with pytest.raises(StoreDamaged, match=r"what was measured of the index .* is not what was written"):
+            look(tmp_path / "store")
+
+
+@pytest.mark.parametrize("without", ["SET certificate_sha256 = NULL", "DROP COLUMN certificate_sha256"])
+def test_a_certificate_of_before_it_had_a_checksum_is_read(tmp_path: Path, without: str) -> None:
+    indexed(tmp_path / "store", None, 50)
+    verb = "ALTER TABLE" if "DROP" in without else "UPDATE"
+    change(tmp_path / "store", f"{verb} indexes {without}")
+    assert verify_store(tmp_path / "store").problems == ()
+    with Store.open(tmp_path / "store") as store:
+        assert store.snapshot.index is not None
+        assert store.snapshot.index.certificate is not None
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.97, 1.0])

@@ -136,6 +136,21 @@ def test_a_written_index_is_read_back_with_its_effort(
     assert found == wanted
 
 
+@every_kind
+def test_an_index_is_read_from_a_folder_whose_name_is_no_utf8(
+    indexes: dict[str, SimilarityIndex], kind: IndexKind, tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    with (folder / "index").open("wb") as file:
+        size, sha256 = indexes[kind.name].write(file)
+    read = read_index(folder / "index", size, sha256, dim=DIM, ntotal=N)
+    assert (read.factory, read.ntotal) == (indexes[kind.name].factory, N)
+
+
 @pytest.mark.parametrize(
     "kind", [kind for kind in KINDS if kind.structure != "hnsw"], ids=lambda kind: kind.name
 )

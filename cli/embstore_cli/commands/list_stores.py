@@ -27,11 +27,15 @@ def list_stores(home: str | None, as_json: bool) -> None:
     output.print_table(_COLUMNS, map(_cells, found), right=_COLUMNS[1:4])
     for one in found:
         if one.problem:
-            output.print_note(f"Damaged: {one.problem}")
+            output.print_note(f"{_state(one).capitalize()}: {one.problem}")
 
 
 def _cells(one: embstore.StoreSummary) -> tuple[object, ...]:
     if one.problem:
-        return (one.store, None, None, None, None, "damaged")
+        return (one.store, None, None, None, None, _state(one))
     size = f"{one.bytes / 1e6:,.1f}"
     return (one.store, f"{one.records:,}", one.dim, size, one.model, one.finished or "stopped")
+
+
+def _state(one: embstore.StoreSummary) -> str:
+    return "damaged" if one.damaged else "not readable"

@@ -29,7 +29,12 @@ def read_index(path: Path, size: int, sha256: str, *, dim: int, ntotal: int) -> 
     """
     check_index(path, size, sha256)
     try:
-        index = faiss.read_index(str(path))
+        # Not by its name: faiss takes none that is no UTF-8, as that of a folder may be.
+        with path.open("rb") as file:
+            reader = faiss.PyCallbackIOReader(file.read, 1 << 20)  # type: ignore[attr-defined]
+            index = faiss.read_index(reader)
+    except OSError as error:
+        raise StoreDamaged(f"{path} cannot be read: {error.strerror}.") from error
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise StoreDamaged(f"{path} cannot be read by faiss {faiss.__version__}.", why=reason) from error
