@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def counted(number: int, noun: str) -> str:
@@ -14,3 +17,10 @@ def counted(number: int, noun: str) -> str:
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """Return the known name that is spelled most like one that was typed, or the empty string."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
+
+
+def store_option(path: Path) -> str:
+    """Return the option that names a store by its folder, quoted for a shell: ``-s indices/emotion``."""
+    # Without a separator it would be a name under the home.
+    named = str(path) if os.sep in str(path) else f"{os.curdir}{os.sep}{path}"
+    return f"-s {shlex.quote(named)}"

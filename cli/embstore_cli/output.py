@@ -25,6 +25,8 @@ from rich.text import Text
 
 # Without a terminal nothing is cut: a file or a pipe takes lines of any length.
 _PIPE_WIDTH = 100_000
+# Characters of a cell in a terminal.
+_LONGEST = 500
 # Marks that make a terminal write from right to left.
 _DIRECTIONS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -61,7 +63,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right:
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("-" if cell is None else _one_line(str(cell))) for cell in row))
+        table.add_row(*(Text("-" if cell is None else _cell(str(cell))) for cell in row))
     _print(table)
 
 
@@ -115,6 +117,13 @@ def _print(table: Table) -> None:
         console.print(table)
     # A column is as wide as its longest text: in a pipe each other line would be filled up with blanks.
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _cell(text: str) -> str:
+    """Return what a table shows of a text: in a terminal not so much that one row hides the others."""
+    if len(text) > _LONGEST and sys.stdout.isatty():
+        text = f"{text[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return _one_line(text)
 
 
 def _one_line(text: str) -> str:

@@ -18,6 +18,7 @@ from safetensors.numpy import load
 
 from embstore.errors import InvalidInput, StoreDamaged
 from embstore.store.snapshot import RecordsReader
+from embstore.wording import store_option
 
 #: Kinds of derived things, and the folder of each.
 FOLDERS = {"head": "heads", "graph": "graph", "projection": "projections"}
@@ -117,7 +118,7 @@ def read_checked(path: Path, entry: DerivedEntry) -> tuple[bytes, dict[str, Any]
     # A head has its kind for a name where it was given none.
     named = {"logistic": "", "knn": " --head knn"}.get(entry.name, f" --name {shlex.quote(entry.name)}")
     fix = (
-        f"embstore fit -s {shlex.quote(str(path))}{named}"
+        f"embstore fit {store_option(path)}{named}"
         if entry.kind == "head"
         else "it is made again when it is next needed"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from embstore.errors import DiskFailure, StoreDamaged, StoreLocked
 from embstore.store.permissions import refusal
+from embstore.wording import store_option
 
 # SQLite's primary result codes; the module sqlite3 has names for them from Python 3.11 on only.
 _DISK_CODES = {8, 10, 13, 14}  # READONLY, IOERR, FULL, CANTOPEN
@@ -53,7 +53,7 @@ def _failure(doing: Doing, path: Path, reason: object, *, refused: bool) -> Disk
 
 
 def _check(database: Path) -> str:
-    return f"embstore verify -s {shlex.quote(str(database.parent))}"
+    return f"embstore verify {store_option(database.parent)}"
 
 
 @contextmanager

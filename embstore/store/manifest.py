@@ -16,6 +16,7 @@ from embstore.errors import EncoderMismatch, NotFound, StoreDamaged
 from embstore.records import TextEncoder
 from embstore.store.faults import disk_faults
 from embstore.store.files import TEMPORARY, durable_file
+from embstore.wording import store_option
 
 FILE_NAME = "store.json"
 FORMAT_VERSION = 1
@@ -82,7 +83,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / FILE_NAME
     if not is_store(folder):
         raise NotFound(
-            f"There is no store in {folder}.", fix=f"embstore build DATASET -s {shlex.quote(str(folder))}"
+            f"There is no store in {folder}.", fix=f"embstore build DATASET {store_option(folder)}"
         )
     with disk_faults(path, "Reading"):
         data = path.read_bytes()

@@ -20,6 +20,7 @@ from embstore.store.digest import digest_of_rows, record_of
 from embstore.store.faults import disk_faults, sqlite_faults
 from embstore.store.index_entry import IndexEntry
 from embstore.store.segments import Segment, chain_length
+from embstore.wording import store_option
 
 # Rows fetched in one transaction: short enough that a waiting writer does not notice.
 FETCH_ROWS = 20_000
@@ -277,7 +278,7 @@ class RecordsReader:
     def _gap(self, wanted: int, found: int) -> StoreDamaged:
         return StoreDamaged(
             f"{self._path} is damaged: it has {found} of {wanted} records.",
-            fix=f"embstore verify -s {shlex.quote(str(self._path.parent))}",
+            fix=f"embstore verify {store_option(self._path.parent)}",
         )
 
     @contextmanager

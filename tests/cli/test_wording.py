@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from embstore_cli import output
 from embstore_cli.main import run
 from stub_store import build
 
@@ -99,3 +101,14 @@ def test_what_holds_of_train_and_of_what_is_held_out_of_it_is_said_once(
     assert run(["build", str(path), "-s", "train", "--model", str(tiny_bert)]) == 0
     assert run(["compare", "-s", "train"]) == 0
     assert capsys.readouterr().err.count("1 record of train without a label") == 1
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_long_text_hides_no_other_in_a_terminal_and_is_whole_in_a_pipe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    output.print_table(["text"], [["word " * 1000]])
+    out = capsys.readouterr().out
+    assert out.count("word") == (100 if terminal else 1000)
+    assert ("…" in out) == terminal

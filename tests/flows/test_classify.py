@@ -129,9 +129,10 @@ def test_a_head_of_another_encoder_is_refused(store: str) -> None:
         embstore.classify_texts(["sad"], store)
 
 
-def test_a_store_without_heads_says_how_to_fit_one(store: str) -> None:
-    with pytest.raises(NotFound, match="embstore fit -s mine"):
+def test_a_store_without_heads_says_how_to_fit_one(store: str, tmp_path: Path) -> None:
+    with pytest.raises(NotFound) as caught:
         embstore.classify_texts(["sad"], store)
+    assert caught.value.fix == f"embstore fit -s {tmp_path}/home/mine"
     embstore.fit_head(store)
     with pytest.raises(NotFound, match=r"It has: logistic"):
         embstore.classify_texts(["sad"], store, head="other")
