@@ -114,6 +114,7 @@ def find_neighbors_of_record(
 def _answer(store: Store, query: str, neighbors: list[Neighbor], recall: Recall | None) -> Neighborhood:
     note = ""
     if store.index_problem:
-        note = f"The index of {store.name} is not used ({store.index_problem}); every record was compared."
+        problem = store.index_problem.rstrip(".")
+        note = f"The index of {store.name} is not used ({problem}); every record was compared."
     found = 1.0 if recall is None else recall.value
     return Neighborhood(query, str(store.path), recall is None, found, neighbors, note)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from embstore.errors import StoreDamaged
 from embstore.store.certificate import FEW_ROWS, Certificate
 from embstore.store.digest import text_sha256
 
@@ -30,6 +29,8 @@ class IndexEntry:
         At 10 neighbors, in [0, 1].
     certificate : Certificate or None
         None where it was built before there were any: then it is exact.
+    problem : str
+        Why it must not be searched, for nobody knows how well it does; else the empty string.
     """
 
     generation: int
@@ -40,6 +41,7 @@ class IndexEntry:
     factory: str
     recall: float
     certificate: Certificate | None = None
+    problem: str = ""
 
     @property
     def exact(self) -> bool:
@@ -59,19 +61,13 @@ class IndexEntry:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> IndexEntry:
         """Return the entry of a row of the table ``indexes``, of whatever version."""
-        kept, sha256 = row.get("certificate"), row.get("certificate_sha256")
         names = ("generation", "file", "bytes", "sha256", "ntotal", "factory", "recall")
+        entry = cls(**{name: row[name] for name in names})
+        kept, sha256 = row.get("certificate"), row.get("certificate_sha256")
+        what = f"records.db is damaged: what was measured of the index in {entry.file}"
         if sha256 is not None and text_sha256(str(kept)).hex() != sha256:
-            raise _damaged(row, "is not what was written")
+            return replace(entry, problem=f"{what} is not what was written.")
         try:
-            certificate = Certificate.from_json(json.loads(kept)) if kept else None
-        except (TypeError, KeyError, ValueError) as error:
-            raise _damaged(row, "cannot be read") from error
-        return cls(**{name: row[name] for name in names}, certificate=certificate)
-
-
-def _damaged(row: Mapping[str, Any], how: str) -> StoreDamaged:
-    return StoreDamaged(
-        f"records.db is damaged: what was measured of the index in {row['file']} {how}.",
-        fix="restore it from a backup, or embstore delete the store and build it again",
-    )
+            return replace(entry, certificate=Certificate.from_json(json.loads(kept)) if kept else None)
+        except (TypeError, KeyError, ValueError):
+            return replace(entry, problem=f"{what} cannot be read.")

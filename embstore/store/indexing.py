@@ -65,7 +65,7 @@ def _serves(
     folder: Path, entry: IndexEntry, asked: IndexOptions, snapshot: Snapshot, options: IndexOptions | None
 ) -> bool:
     """Tell whether the generation that is there can stay."""
-    if options is not None and _options_of(entry) != asked:
+    if entry.problem or (options is not None and _options_of(entry) != asked):
         return False
     behind = snapshot.n_rows - entry.ntotal
     return (behind == 0 if entry.exact else behind * TAIL <= snapshot.n_rows) and is_whole(folder, entry)

@@ -8,6 +8,7 @@ from pathlib import Path
 from embstore.errors import StoreDamaged
 from embstore.store.derived import FOLDERS, list_derived, read_checked
 from embstore.store.home import find_store
+from embstore.store.index_entry import IndexEntry
 from embstore.store.manifest import read_manifest
 from embstore.store.shards import Shards
 from embstore.store.snapshot import RecordsReader
@@ -73,13 +74,21 @@ def verify_store(store: str | Path | None = None, *, home: str | Path | None = N
     except StoreDamaged as error:
         problems.append(error.what)
     if snapshot.index:
-        entry = snapshot.index
-        try:
-            check_index(path / "index" / entry.file, entry.bytes, entry.sha256)
-        except StoreDamaged as error:
-            problems.append(f"{error.what} (search stays exact; embstore build writes it again)")
+        problems += [
+            f"{problem} (search stays exact; embstore build writes it again)"
+            for problem in _index_problems(path / "index", snapshot.index)
+        ]
     n_records = snapshot.n_rows - len(snapshot.dead)
     return Verification(str(path), n_records, len(snapshot.segments), tuple(problems))
+
+
+def _index_problems(folder: Path, entry: IndexEntry) -> list[str]:
+    problems = [entry.problem] if entry.problem else []
+    try:
+        check_index(folder / entry.file, entry.bytes, entry.sha256)
+    except StoreDamaged as error:
+        problems.append(error.what)
+    return problems
 
 
 def _derived_problems(path: Path, reader: RecordsReader) -> list[str]:

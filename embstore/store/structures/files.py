@@ -66,8 +66,8 @@ def structure_of(index: Any) -> SimilarityIndex:
 
 def index_or_problem(folder: Path, entry: IndexEntry | None, dim: int) -> tuple[SimilarityIndex | None, str]:
     """Read the index that a snapshot names; where that cannot be done, return why, for search goes on."""
-    if entry is None:
-        return None, "it has not been built yet"
+    if entry is None or entry.problem:
+        return None, entry.problem if entry else "it has not been built yet"
     try:
         index = read_index(folder / entry.file, entry.bytes, entry.sha256, dim=dim, ntotal=entry.ntotal)
     except StoreDamaged as error:
