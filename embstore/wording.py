@@ -19,7 +19,7 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
-def store_option(path: Path) -> str:
+def store_argument(path: Path) -> str:
     """Return the option that names a store by its folder, quoted for a shell: ``-s indices/emotion``."""
     # Without a separator it would be a name under the home.
     named = str(path) if os.sep in str(path) else f"{os.curdir}{os.sep}{path}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from contextlib import suppress
 
 import click
 
@@ -27,8 +28,8 @@ from embstore_cli.commands.umap import umap
 from embstore_cli.commands.verify import verify
 from embstore_cli.streams import open_streams
 
-# What a library meets that writes where there is no room, or nothing may be written.
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+# What a library meets that writes where there is no room.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -68,12 +69,18 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run a command line; return the exit code. A user's mistake never shows a traceback."""
     open_streams()
+    code = _run(arguments)
+    # What an error left in the buffer must not fail once more when Python ends.
+    with suppress(OSError, DiskFailure):
+        sys.stdout.flush()
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     try:
-        try:
-            code = cli.main(arguments, prog_name="embstore", standalone_mode=False)
-        finally:
-            # What is still buffered fails here, where it can be told, and not when Python ends.
-            sys.stdout.flush()
+        code = cli.main(arguments, prog_name="embstore", standalone_mode=False)
+        # What is still buffered fails here, where it can be told.
+        sys.stdout.flush()
     except EmbstoreError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code

@@ -34,8 +34,12 @@ class _Stdout(io.FileIO):
 
     def write(self, data: Any, /) -> int:
         try:
-            # click writes nothing, to find out what stream it has, and hides an error that this gives.
-            return super().write(data) if data else 0
+            # All of it: an unbuffered stream above does not ask how much was taken. Of nothing, which click
+            # writes to find out what stream it has, no error comes.
+            left = memoryview(data)
+            while left:
+                left = left[super().write(left) :]
+            return len(data)
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
             if isinstance(error, BrokenPipeError):
@@ -63,7 +67,7 @@ def _over(raw: type[io.FileIO], stream: Any) -> TextIO:
     return io.TextIOWrapper(
         file if stream.write_through else io.BufferedWriter(file),
         encoding=stream.encoding,
-        errors="backslashreplace",
+        errors="backslashreplace" if stream.errors in {"strict", "surrogateescape"} else stream.errors,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )

@@ -95,7 +95,7 @@ def no_such_file(named: Path | str) -> NotFound:
     return NotFound(
         f"No such file: {spoken(named)}.",
         why=f"Looked in {spoken_place(there)}.",
-        fix=f"embstore build {quoted(Path(named).with_name(near))}" if near else f"ls {quoted(there)}",
+        fix=f"{quoted(Path(named).with_name(near))}   # is there" if near else f"ls {quoted(there)}",
     )
 
 

@@ -19,7 +19,7 @@ from embstore.store.allowed import Allowed
 from embstore.store.derived import list_derived, read_derived
 from embstore.store.queries import encode_queries
 from embstore.store.search import search
-from embstore.wording import store_option
+from embstore.wording import store_argument
 
 HEAD = "head"
 
@@ -276,4 +276,4 @@ def _check_encoder(store: Store, name: str, facts: dict[str, Any]) -> None:
 
 
 def _fit_line(store: Store) -> str:
-    return f"embstore fit {store_option(store.path)}"
+    return f"embstore fit {store_argument(store.path)}"

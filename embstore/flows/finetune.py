@@ -24,7 +24,7 @@ from embstore.learn.finetuning import CHECKPOINTS, Finetuned, FinetuneOptions, f
 from embstore.outputs import check_writable
 from embstore.records import Progress
 from embstore.store import Store
-from embstore.wording import store_option
+from embstore.wording import store_argument
 
 OnEpoch = Callable[[EpochScore], None]
 # Texts that latency is timed on.
@@ -141,7 +141,7 @@ def finetuned_outcome(
             raise Interrupted(
                 "The comparison was stopped; nothing of its fine-tuning is kept.",
                 why="It trains in a folder that is removed.",
-                fix=f"embstore finetune FOLDER {store_option(store.path)}   # keeps finished epochs",
+                fix=f"embstore finetune FOLDER {store_argument(store.path)}   # keeps finished epochs",
             ) from error
         fitted = time.perf_counter() - begun
     begun = time.perf_counter()

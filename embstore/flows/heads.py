@@ -41,7 +41,9 @@ class HeadOptions:
 
 
 def check_options(name: str, options: HeadOptions) -> None:
-    """Refuse an option that only another head takes; raises `InvalidInput`."""
+    """Refuse a head that there is not, and an option that only another takes; raises `InvalidInput`."""
+    if name not in HEADS:
+        raise InvalidInput(f"There is no head {name!r}.", why=f"Known: {', '.join(HEADS)}.", fix="--head knn")
     given = (
         ("knn", "-k", options.k, None),
         ("knn", "--weighting", options.weighting, "auto"),

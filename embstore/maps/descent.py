@@ -78,10 +78,12 @@ def _give_cache() -> tempfile.TemporaryDirectory[str] | None:
     """Give numba a folder of this process where it may write to none: to find none is an error to it."""
     if numba.config.CACHE_DIR:  # type: ignore[attr-defined]
         return None
-    users = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    for folder in (Path(numba.__file__).parent, users):
+    users = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (raises nothing)
+    # Beside the code, UMAP's and this, or else the user's.
+    for folders in ((Path(numba.__file__).parent, Path(__file__).parent), (Path(users),)):
         with suppress(EmbstoreError):
-            check_writable(folder)
+            for folder in folders:
+                check_writable(folder)
             return None
     own = tempfile.TemporaryDirectory()
     numba.config.CACHE_DIR = own.name  # type: ignore[attr-defined]

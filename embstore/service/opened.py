@@ -154,5 +154,5 @@ def _head(name: str, classifier: Classifier) -> dict[str, Any]:
         "split": str(facts.get("split", "")),
         "classes": list(classifier.scorer.classes),
         "threshold": float(classifier.scorer.threshold),
-        "note": classifier.note,
+        "note": within(classifier.store.path, classifier.note),
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import shlex
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -97,7 +96,7 @@ def told(error: EmbstoreError, store: Path) -> tuple[str, str, str]:
     if isinstance(error, DiskFailure):
         # Whose the files and the folders above them are is for who runs the service.
         why = "The service cannot use its disk."
-        fix = f"embstore verify -s {shlex.quote(store.name)}   # where the service runs: says why"
+        fix = "see the log of the service"
     else:
         why, fix = within(store, error.why), within(store, error.fix)
     return within(store, error.what), why, fix

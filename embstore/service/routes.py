@@ -16,6 +16,7 @@ from embstore.service import schemas
 from embstore.service.desk import Desk, direction_of
 from embstore.service.limits import check_dim, check_k, check_texts
 from embstore.service.opened import Opened
+from embstore.service.places import within
 from embstore.service.questions import Question, Search
 
 router = APIRouter(prefix="/v1")
@@ -99,7 +100,7 @@ async def classify(body: schemas.ClassifyRequest, request: Request) -> dict[str,
         return {
             **_where(opened),
             "head": classifier.head,
-            "note": answers[0].note,
+            "note": within(opened.store.path, answers[0].note),
             "answers": [{**one.as_json(), "probabilities": one.probabilities} for one in answers],
         }
 

@@ -17,8 +17,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from embstore.errors import InvalidInput, StoreDamaged
+from embstore.store.faults import disk_faults
 from embstore.store.snapshot import RecordsReader
-from embstore.wording import store_option
+from embstore.wording import store_argument
 
 #: Kinds of derived things, and the folder of each.
 FOLDERS = {"head": "heads", "graph": "graph", "projection": "projections"}
@@ -112,20 +113,19 @@ def read_checked(path: Path, entry: DerivedEntry) -> tuple[bytes, dict[str, Any]
     Raises
     ------
     StoreDamaged
-        They do not.
+        They do not, or the file is missing.
+    DiskFailure
+        This user may not read it.
     """
     file = path / FOLDERS.get(entry.kind, entry.kind) / entry.file
-    # A head has its kind for a name where it was given none.
-    named = {"logistic": "", "knn": " --head knn"}.get(entry.name, f" --name {shlex.quote(entry.name)}")
-    fix = (
-        f"embstore fit {store_option(path)}{named}"
-        if entry.kind == "head"
-        else "it is made again when it is next needed"
-    )
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise StoreDamaged(f"{file} cannot be read: {error.strerror}.", fix=fix) from error
+    fix = _fit_line(path, entry) if entry.kind == "head" else "it is made again when it is next needed"
+    with disk_faults(file, "Reading"):
+        try:
+            content = file.read_bytes()
+        except PermissionError:
+            raise
+        except OSError as error:
+            raise StoreDamaged(f"{file} cannot be read: {error.strerror}.", fix=fix) from error
     if len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
         why = f"It has {len(content):,} bytes of {entry.bytes:,}, or another checksum."
         raise StoreDamaged(f"{file} is not the file that was written.", why=why, fix=fix)
@@ -142,14 +142,24 @@ def read_checked(path: Path, entry: DerivedEntry) -> tuple[bytes, dict[str, Any]
     return content, entry.facts
 
 
+def _fit_line(path: Path, entry: DerivedEntry) -> str:
+    # A head has its kind for a name where it was given none.
+    of_name = entry.name if entry.name in {"knn", "logistic"} else ""
+    kind = str((entry.facts or {}).get("kind", of_name))
+    head = f" --head {shlex.quote(kind)}" if kind else ""
+    named = "" if entry.name == kind else f" --name {shlex.quote(entry.name)}"
+    return f"embstore fit {store_argument(path)}{head}{named}"
+
+
 def _entry(row: Mapping[str, Any]) -> DerivedEntry:
     try:
         facts = json.loads(row["facts"])
     except (TypeError, ValueError):
         facts = None
     sha256 = hashlib.sha256(row["facts"] or b"").hexdigest()
-    # One flipped bit makes bytes of a text, which no path takes.
-    read = {"file": str(row["file"]), "facts": facts if isinstance(facts, dict) else None}
+    # One flipped bit makes bytes of a text, which no path and no line to paste takes.
+    names = {"file": str(row["file"]), "name": str(row["name"])}
+    read = {**names, "facts": facts if isinstance(facts, dict) else None}
     return DerivedEntry(**{**row, **read}, facts_sha256=sha256)
 
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from embstore.errors import DiskFailure, StoreDamaged, StoreLocked
 from embstore.store.permissions import refusal
-from embstore.wording import store_option
+from embstore.wording import store_argument
 
 # SQLite's primary result codes; the module sqlite3 has names for them from Python 3.11 on only.
 _DISK_CODES = {8, 10, 13, 14}  # READONLY, IOERR, FULL, CANTOPEN
@@ -53,7 +53,7 @@ def _failure(doing: Doing, path: Path, reason: object, *, refused: bool) -> Disk
 
 
 def _check(database: Path) -> str:
-    return f"embstore verify {store_option(database.parent)}"
+    return f"embstore verify {store_argument(database.parent)}"
 
 
 @contextmanager

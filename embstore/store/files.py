@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,14 @@ from embstore.errors import NotFound, StoreLocked
 from embstore.store.faults import disk_faults
 
 TEMPORARY = "tmp"
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a path is a file; raises OSError where this user may not look, as pathlib's once did."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def fsync_folder(folder: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from embstore.store.faults import disk_faults
 from embstore.store.files import writer_lock
 from embstore.store.manifest import is_store
 from embstore.store.snapshot import RecordsReader
-from embstore.wording import nearest_name
+from embstore.wording import nearest_name, store_argument
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 # What an interrupted deletion leaves beside the stores.
@@ -62,8 +62,9 @@ def store_names(home: str | Path | None = None) -> list[str]:
         The home may not be looked into.
     """
     folder = home_folder(home)
-    with disk_faults(folder, "Reading"):
-        paths = list(folder.iterdir()) if folder.is_dir() else []
+    paths: list[Path] = []
+    with disk_faults(folder, "Reading"), suppress(FileNotFoundError, NotADirectoryError):
+        paths = list(folder.iterdir())
     return sorted(path.name for path in paths if _NAME.fullmatch(path.name) and _may_be_store(path))
 
 
@@ -148,7 +149,7 @@ def _not_deleted(path: Path, error: OSError, why: str) -> DiskFailure:
 
 
 def _no_store(store: str | Path, path: Path, home: str | Path | None) -> NotFound:
-    what, fix = f"There is no store {store}.", f"embstore build DATASET -s {shlex.quote(str(store))}"
+    what, fix = f"There is no store {store}.", f"embstore build DATASET {store_argument(path)}"
     try:
         names = store_names(home)
     except DiskFailure as error:

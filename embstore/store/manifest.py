@@ -15,8 +15,8 @@ from typing import Any
 from embstore.errors import EncoderMismatch, NotFound, StoreDamaged
 from embstore.records import TextEncoder
 from embstore.store.faults import disk_faults
-from embstore.store.files import TEMPORARY, durable_file
-from embstore.wording import store_option
+from embstore.store.files import TEMPORARY, durable_file, is_file
+from embstore.wording import store_argument
 
 FILE_NAME = "store.json"
 FORMAT_VERSION = 1
@@ -59,7 +59,7 @@ class Manifest:
 def is_store(folder: Path) -> bool:
     """Tell whether a folder holds a store; raises `DiskFailure` where this user may not look."""
     with disk_faults(folder, "Reading"):
-        return (folder / FILE_NAME).is_file()
+        return is_file(folder / FILE_NAME)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -83,7 +83,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / FILE_NAME
     if not is_store(folder):
         raise NotFound(
-            f"There is no store in {folder}.", fix=f"embstore build DATASET {store_option(folder)}"
+            f"There is no store in {folder}.", fix=f"embstore build DATASET {store_argument(folder)}"
         )
     with disk_faults(path, "Reading"):
         data = path.read_bytes()

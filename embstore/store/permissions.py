@@ -30,7 +30,8 @@ def refusal(path: Path, *, writing: bool) -> tuple[str, str] | None:
     if owner == user:
         # A folder that can be entered but not listed is of little use to its owner.
         return why, f"chmod u+{'rX' if mode == 'X' else mode} {named}"
-    return why, f"sudo chown {user} {named}" if "w" in mode else f"sudo chmod a+{mode} {named}"
+    # What others may do with another's folder is not for a line to paste to change: it may be the system's.
+    return why, f"ls -ld {named}   # {owner} may allow it"
 
 
 def _refusing(path: Path, mode: str) -> tuple[Path | None, str]:

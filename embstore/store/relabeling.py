@@ -12,7 +12,7 @@ from pathlib import Path
 from embstore.errors import InvalidData, NotFound
 from embstore.store.database import Known, RecordsWriter
 from embstore.store.files import writer_lock
-from embstore.wording import store_option
+from embstore.wording import store_argument
 
 # Ids asked for in one query.
 _TOGETHER = 10_000
@@ -94,7 +94,7 @@ def review_line(path: Path, source: str) -> str:
         The file that cannot be taken; the new one has another name, for that one may hold a person's answers.
     """
     again = f"{Path(source).stem or 'review'}-again.csv"
-    return f"embstore audit {store_option(path)} --output {shlex.quote(again)}"
+    return f"embstore audit {store_argument(path)} --output {shlex.quote(again)}"
 
 
 def undo_relabel(path: Path) -> Relabelled:

@@ -17,7 +17,7 @@ from embstore.records import Embeddings, Rows
 from embstore.store.faults import disk_faults
 from embstore.store.files import fsync_folder
 from embstore.store.index import is_unit
-from embstore.store.mapping import Mapping
+from embstore.store.mapped_shard import MappedShard
 from embstore.store.segments import Segment, ends_by_shard, joined
 
 HEADER_SIZE = 4096
@@ -54,7 +54,7 @@ class Shards:
         self._uuid = bytes.fromhex(store_uuid)
         self._dim = dim
         self._row_bytes = 4 * dim
-        self._maps: dict[int, Mapping] = {}
+        self._maps: dict[int, MappedShard] = {}
         self._of_unit_length: dict[tuple[int, int], bool] = {}
         self._runs: tuple[Sequence[Segment], int, Rows, list[Segment]] = ((), 0, np.empty(0, np.int64), [])
 
@@ -242,11 +242,14 @@ class Shards:
         if mapped is None or len(mapped.rows) < end:
             # Mapped at today's whole length; a shard that has grown since is mapped anew.
             with disk_faults(self._folder, "Reading"):
-                if (self.path(segment.shard).stat().st_size - HEADER_SIZE) // self._row_bytes < end:
-                    raise self._cut(segment.shard)
-                mapped = Mapping(self.path(segment.shard), HEADER_SIZE, self._dim)
+                try:
+                    mapped = MappedShard(self.path(segment.shard), HEADER_SIZE, self._dim)
+                except ValueError:
+                    raise self._cut(segment.shard) from None
             self._maps[segment.shard] = mapped
-        if mapped.n_now() < end:
+        with disk_faults(self._folder, "Reading"):
+            n_rows = min(mapped.n_now(), len(mapped.rows))
+        if n_rows < end:
             raise self._cut(segment.shard)
         return mapped.rows[end - segment.n : end]
 

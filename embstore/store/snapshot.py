@@ -18,9 +18,10 @@ from embstore.errors import InvalidInput, NotFound, StoreDamaged
 from embstore.records import Mask, Record, Rows
 from embstore.store.digest import digest_of_rows, record_of
 from embstore.store.faults import disk_faults, sqlite_faults
+from embstore.store.files import is_file
 from embstore.store.index_entry import IndexEntry
 from embstore.store.segments import Segment, chain_length
-from embstore.wording import store_option
+from embstore.wording import store_argument
 
 # Rows fetched in one transaction: short enough that a waiting writer does not notice.
 FETCH_ROWS = 20_000
@@ -82,7 +83,7 @@ class RecordsReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         with disk_faults(path, "Reading"):
-            if not path.is_file():
+            if not is_file(path):
                 raise StoreDamaged(
                     f"{path} is missing.", fix="restore it from a backup, or delete and build again"
                 )
@@ -278,7 +279,7 @@ class RecordsReader:
     def _gap(self, wanted: int, found: int) -> StoreDamaged:
         return StoreDamaged(
             f"{self._path} is damaged: it has {found} of {wanted} records.",
-            fix=f"embstore verify {store_option(self._path.parent)}",
+            fix=f"embstore verify {store_argument(self._path.parent)}",
         )
 
     @contextmanager

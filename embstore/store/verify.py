@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from embstore.errors import StoreDamaged
+from embstore.errors import DiskFailure, StoreDamaged
 from embstore.store.derived import FOLDERS, list_derived, read_checked
 from embstore.store.home import find_store
 from embstore.store.index_entry import IndexEntry
@@ -96,6 +96,6 @@ def _derived_problems(path: Path, reader: RecordsReader) -> list[str]:
     for entry in (entry for kind in FOLDERS for entry in list_derived(reader, kind)):
         try:
             read_checked(path, entry)
-        except StoreDamaged as error:
+        except (StoreDamaged, DiskFailure) as error:
             problems.append(f"{error.what} ({error.fix})")
     return problems

@@ -18,12 +18,28 @@ from stub_store import build
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 
 
+FAILING = """
+import sys
+import embstore
+from embstore.errors import StoreDamaged
+from embstore_cli.main import run
+
+def fail(**_):
+    print("a row")
+    raise StoreDamaged("It is damaged.")
+
+embstore.list_stores = fail
+sys.exit(run(["list"]))
+"""
+
+
 def shell(
-    redirect: str, *arguments: str, unbuffered: bool = False, encoding: str = "utf-8"
+    redirect: str, *arguments: str, unbuffered: bool = False, encoding: str = "utf-8", before: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as a shell does that redirects its streams; what is left of them is captured."""
     flags = ["-u"] if unbuffered else []
-    command = ["sh", "-c", f'exec "$@" {redirect}', "sh", sys.executable, *flags, "-m", "embstore_cli"]
+    line = f'{before} exec "$@" {redirect}'
+    command = ["sh", "-c", line, "sh", sys.executable, *flags, "-m", "embstore_cli"]
     return subprocess.run(
         [*command, *arguments], capture_output=True, encoding=encoding, timeout=120, check=False
     )
@@ -43,6 +59,27 @@ def test_a_full_stdout_is_a_disk_failure(tmp_path: Path, arguments: list[str], u
         "  Fix: df -h   # make room, or send the output elsewhere\n"
     )
     assert done.returncode == 6
+
+
+@pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
+def test_a_disk_that_gets_full_halfway_is_a_disk_failure(tmp_path: Path, unbuffered: bool) -> None:
+    build(tmp_path, ["a"] * 100)
+    command = ["neighbors", "--id", "0", "-k", "99", "-s", "mine", "--json"]
+    done = shell(f"> {tmp_path}/out", *command, unbuffered=unbuffered, before="ulimit -f 1;")
+    assert done.returncode == 6, done.stderr
+    assert "Writing to stdout failed: File too large." in done.stderr
+
+
+@pytest.mark.parametrize("redirect", [">/dev/null", "| true", pytest.param(">/dev/full", marks=needs_full)])
+def test_an_error_is_told_whatever_became_of_stdout(monkeypatch: pytest.MonkeyPatch, redirect: str) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    done = subprocess.run(
+        ["bash", "-c", f'set -o pipefail; "$@" {redirect}', "bash", sys.executable, "-c", FAILING],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (5, "Error: It is damaged.\n")
 
 
 @needs_full

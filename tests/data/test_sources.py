@@ -180,8 +180,8 @@ def test_an_absent_path_is_never_looked_for_on_the_hub(
     ("source", "place", "fix"),
     [
         ("nosuch.csv", "", "ls {}"),
-        ("trian.csv", "", "embstore build train.csv"),
-        ("train=data/trian.csv", "/data", "embstore build data/train.csv"),
+        ("trian.csv", "", "train.csv   # is there"),
+        ("train=data/trian.csv", "/data", "data/train.csv   # is there"),
         ("date/train.csv", "", "ls {}"),
         ("none/none/none.csv", "", "ls {}"),
     ],

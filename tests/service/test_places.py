@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import embstore
 from embstore.errors import DiskFailure
 from embstore.service import report
 from embstore.service.places import without_folders
@@ -44,6 +45,19 @@ def test_no_answer_tells_a_path(tiny: Path, tiny_bert: Path) -> None:
         (facts,) = client.get("/v1/stores").json()["stores"]
     assert facts["dataset"] == "tiny.jsonl"
     assert facts["encoder"]["model"] == tiny_bert.name
+
+
+def test_a_head_that_is_older_than_the_store_tells_no_path(
+    tiny: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    with (tmp_path / "tiny.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"id": "new", "label": "new", "text": "new", "split": "train"}\n')
+    embstore.build_store(tmp_path / "tiny.jsonl", "tiny", encoder=str(tiny_bert))
+    with client_of(tiny) as client:
+        (facts,) = client.get("/v1/stores").json()["stores"]
+        found = client.post("/v1/classify", json={"texts": ["cat"]}).json()
+    for note in (facts["heads"][0]["note"], found["note"]):
+        assert note.endswith("embstore fit -s tiny --head knn")
 
 
 @pytest.mark.parametrize("kind", ["map", "compare", "audit"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from embstore.errors import InvalidInput, NotFound, StoreDamaged, StoreLocked
+from embstore.errors import DiskFailure, InvalidInput, NotFound, StoreDamaged, StoreLocked
 from embstore.store import Store, verify_store
 from embstore.store.database import RecordsWriter
 from embstore.store.derived import list_derived, read_derived
@@ -85,8 +86,8 @@ EDITS = {
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
 def test_a_damaged_row_is_told_by_reading_and_by_verify_and_hides_no_other(path: Path, edit: str) -> None:
-    for name in ("knn", "one"):
-        write_derived(path, "head", name, TENSORS, FACTS)
+    write_derived(path, "head", "one", TENSORS, FACTS)
+    write_derived(path, "head", "knn", TENSORS, {**FACTS, "kind": "knn"})
     change(path, f"UPDATE derived SET {edit} WHERE name = 'knn'")
     with pytest.raises(StoreDamaged) as caught:
         read(path, "knn")
@@ -94,6 +95,35 @@ def test_a_damaged_row_is_told_by_reading_and_by_verify_and_hides_no_other(path:
     (problem,) = verify_store(path).problems
     assert caught.value.what in problem
     assert read(path).facts == FACTS
+
+
+def test_a_name_that_is_bytes_hides_no_other(path: Path) -> None:
+    for name in ("knn", "one"):
+        write_derived(path, "head", name, TENSORS, FACTS)
+    change(path, "UPDATE derived SET name = CAST(name AS BLOB) WHERE name = 'knn'")
+    verify_store(path)
+    assert read(path).facts == FACTS
+
+
+def test_the_line_that_makes_a_damaged_head_again_makes_one_of_its_kind(path: Path) -> None:
+    write_derived(path, "head", "mine", TENSORS, {**FACTS, "kind": "knn"})
+    next((path / "heads").glob("mine-*")).write_bytes(b"")
+    with pytest.raises(StoreDamaged) as caught:
+        read(path, "mine")
+    assert caught.value.fix == f"embstore fit -s {path} --head knn --name mine"
+
+
+def test_a_file_that_this_user_may_not_read_is_not_damaged(
+    path: Path, forbid: Callable[[Path, int], None]
+) -> None:
+    write_derived(path, "head", "one", TENSORS, FACTS)
+    file = next((path / "heads").glob("one-*"))
+    forbid(file, 0o000)
+    with pytest.raises(DiskFailure) as caught:
+        read(path)
+    assert caught.value.fix == f"chmod u+rX {file}"
+    (problem,) = verify_store(path).problems
+    assert caught.value.fix in problem
 
 
 def kept_before_facts_had_checksums(path: Path) -> None:

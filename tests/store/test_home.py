@@ -134,15 +134,19 @@ def test_an_unknown_store_is_not_found_and_the_known_ones_are_named(home: Path) 
     with pytest.raises(NotFound, match=r"There is no store emotoin.") as caught:
         find_store("emotoin")
     assert "emotion" in caught.value.why
-    assert caught.value.fix == "-s emotion   # or make it: embstore build DATASET -s emotoin"
+    assert caught.value.fix == f"-s emotion   # or make it: embstore build DATASET -s {home}/emotoin"
 
 
-@pytest.mark.parametrize("name", ["banking", "elsewhere/emotoin"], ids=["unlike", "elsewhere"])
-def test_no_store_is_offered_for_one_that_is_not_like_it(home: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("banking", "{}/banking"), ("elsewhere/emotoin", "elsewhere/emotoin")],
+    ids=["unlike", "elsewhere"],
+)
+def test_no_store_is_offered_for_one_that_is_not_like_it(home: Path, name: str, path: str) -> None:
     fill(home / "emotion", [], ENCODER)
     with pytest.raises(NotFound) as caught:
         find_store(name)
-    assert caught.value.fix == f"embstore build DATASET -s {name}"
+    assert caught.value.fix == f"embstore build DATASET -s {path.format(home)}"
 
 
 def test_the_only_store_is_meant_without_a_name(home: Path) -> None:

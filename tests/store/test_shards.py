@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,6 +149,22 @@ def test_consecutive_rows_of_one_shard_are_a_view(
     found = three[0].read(np.array(chosen, dtype=np.int64), three[1])
     assert found.flags.writeable != mapped
     assert np.shares_memory(found, three[0].read(np.array(chosen[:1], dtype=np.int64), three[1])) == mapped
+
+
+def test_a_shard_that_grows_while_it_is_mapped_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards, segments = Shards(tmp_path, UUID, DIM), []
+    append(shards, segments, 3)
+    mapped, kept = mmap.mmap, list(segments)
+
+    def growing(*arguments: Any, **options: Any) -> mmap.mmap:
+        found = mapped(*arguments, **options)
+        append(shards, segments, 2)
+        return found
+
+    monkeypatch.setattr(mmap, "mmap", growing)
+    np.testing.assert_array_equal(shards.read(np.arange(3), kept), rows(0, 3))
 
 
 @pytest.mark.parametrize("mapped", [True, False])

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 import embstore
-from embstore.wording import counted
+from embstore.wording import counted, store_argument
 from embstore_cli.options import home_option, json_option, store_option
 
 # Rows of each kind that the terminal shows.
@@ -57,7 +57,7 @@ def audit(
     if output:
         n = embstore.write_rows(output, found.review, raw=raw, columns=found.columns)
         # Of the store by its path: without it the line would change another store.
-        line = shlex.join(["embstore", "relabel", str(output), "-s", found.content["store"]])
+        line = f"embstore relabel {shlex.quote(str(output))} {store_argument(Path(found.content['store']))}"
         then = f"; fill in new_label, then: {line}" if n else ""
         screen.print_note(f"{counted(n, 'row')} to review in {output}{then}")
     if as_json:

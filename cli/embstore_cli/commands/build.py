@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 import embstore
+from embstore.wording import store_argument
 from embstore_cli.options import home_option, json_option, store_option
 
 QUARANTINED = 3
@@ -85,7 +87,8 @@ def build(
     else:
         output.print_facts(_facts(report))
         if report.quarantined:
-            output.print_note(f"Why records were quarantined: embstore info -s {report.store}")
+            why = f"embstore info {store_argument(Path(report.store))}"
+            output.print_note(f"Why records were quarantined: {why}")
     return QUARANTINED if report.quarantined else 0
 
 

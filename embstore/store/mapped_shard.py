@@ -10,17 +10,22 @@ import numpy as np
 from embstore.records import Embeddings
 
 
-class Mapping:
-    """The rows that a file of embeddings had when it was mapped.
+class MappedShard:
+    """The rows that a shard had when it was mapped.
 
     Parameters
     ----------
     path : Path
-        Holds float32 rows behind a header, at least one.
+        Holds float32 rows behind a header.
     header_size : int
         Bytes before the first row.
     dim : int
         Floats a row.
+
+    Raises
+    ------
+    ValueError
+        The file ends in its header.
 
     Attributes
     ----------
@@ -32,7 +37,9 @@ class Mapping:
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._header_size, self._row_bytes = header_size, 4 * dim
-        floats = np.frombuffer(self._map, "<f4", self.n_now() * dim, header_size)
+        # By what is mapped: a writer may have made the file longer since.
+        n_rows = max(len(self._map) - header_size, 0) // self._row_bytes
+        floats = np.frombuffer(self._map, "<f4", n_rows * dim, header_size)
         self.rows: Embeddings = floats.reshape(-1, dim)
 
     def n_now(self) -> int:
