@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import tracemalloc
+from collections.abc import Callable
 from contextlib import redirect_stderr
 from pathlib import Path
 
@@ -231,10 +231,9 @@ def test_options_of_the_hub_are_refused_for_files(tmp_path: Path, option: str) -
         open_dataset(write(tmp_path / "a.csv", ONE), ReadOptions(**{option: "x"}))
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a user whom permissions bind")
-def test_an_unreadable_file_is_an_error_of_ours(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_of_ours(tmp_path: Path, forbid: Callable[[Path, int], None]) -> None:
     path = write(tmp_path / "a.csv", ONE)
-    path.chmod(0)
+    forbid(path, 0)
     with pytest.raises(InvalidData, match="Permission denied"):
         open_dataset(path)
 
