@@ -43,7 +43,7 @@ class HeadOptions:
 def check_options(name: str, options: HeadOptions) -> None:
     """Refuse a head that there is not, and an option that only another takes; raises `InvalidInput`."""
     if name not in HEADS:
-        raise InvalidInput(f"There is no head {name!r}.", why=f"Known: {', '.join(HEADS)}.", fix="--head knn")
+        raise _no_head(name)
     given = (
         ("knn", "-k", options.k, None),
         ("knn", "--weighting", options.weighting, "auto"),
@@ -120,8 +120,12 @@ def fit_on(
         head = logistic.fit(train.embeddings, labels, validation=held)
         tuned_on = validation.name if validation else f"cross-validation of {train.name}"
     else:
-        raise InvalidInput(f"There is no head {name!r}.", why=f"Known: {', '.join(HEADS)}.", fix="--head knn")
+        raise _no_head(name)
     return FittedHead(name, head, tuned_on, time.perf_counter() - begun)
+
+
+def _no_head(name: str) -> InvalidInput:
+    return InvalidInput(f"There is no head {name!r}.", why=f"Known: {', '.join(HEADS)}.", fix="--head knn")
 
 
 def _neighbors(store: Store, train: LabelledSplit, k: int | None) -> tuple[Similarities, Rows] | None:

@@ -38,14 +38,7 @@ def write_page(
     numbers : str
         Name of the file of values.
     overwrite : bool
-        Replace what is there.
-
-    Raises
-    ------
-    InvalidInput
-        The folder is a file, or holds something.
-    DiskFailure
-        It cannot be written.
+        Replace what is there. Raises as `check_folder` and `write_texts` do.
     """
     target = Path(folder)
     check_folder(target, overwrite=overwrite)

@@ -91,12 +91,11 @@ def problem_of(error: EmbstoreError, store: Path) -> Problem:
     return Problem(error.http_status, kind, what, why=why, fix=fix, headers=retry)
 
 
-def told(error: EmbstoreError, store: Path) -> tuple[str, str, str]:
-    """Return what, why and fix of an error about a store as callers may know them."""
+def told(error: EmbstoreError, store: Path, look: str = "see the log of the service") -> tuple[str, str, str]:
+    """Return what, why and fix of an error as callers may know them; ``look`` says where the rest is."""
     if isinstance(error, DiskFailure):
         # Whose the files and the folders above them are is for who runs the service.
-        why = "The service cannot use its disk."
-        fix = "see the log of the service"
+        why, fix = "The service cannot use its disk.", look
     else:
         why, fix = within(store, error.why), within(store, error.fix)
     return within(store, error.what), why, fix

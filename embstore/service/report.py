@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,10 @@ def main(kind: str, store: str, file: str) -> None:
     try:
         _write(target, _MAKERS[kind](Path(store)))
     except EmbstoreError as error:
-        said = dict(zip(("what", "why", "fix"), told(error, Path(store)), strict=True))
+        # The process of a report has no log.
+        name = shlex.quote(Path(store).name.encode(errors="replace").decode())
+        look = f"embstore {'umap' if kind == 'map' else kind} -s {name}   # where the service runs: says why"
+        said = dict(zip(("what", "why", "fix"), told(error, Path(store), look), strict=True))
         failed = {"status": error.http_status, "kind": kind_of(type(error).__name__)}
         _write(target.with_suffix(".problem"), {**failed, **said})
 

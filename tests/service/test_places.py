@@ -101,6 +101,7 @@ def test_a_report_that_permissions_forbid_tells_neither_folders_nor_users(
     forbid(tiny, 0o000)
     report.main("audit", str(tiny), str(tmp_path / "report.json"))
     said = (tmp_path / "report.problem").read_text(encoding="utf-8")
+    assert json.loads(said)["fix"] == "embstore audit -s tiny   # where the service runs: says why"
     assert "Reading store.json failed: Permission denied." in said
     assert not [told for told in (str(tiny.parent), "belongs to", "chmod") if told in said]
 
