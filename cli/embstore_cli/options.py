@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 Command = TypeVar("Command", bound=Any)
 
@@ -54,3 +55,23 @@ def finetune_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def refuse_unless(holds: bool, needed: str, *names: str) -> None:
+    """Refuse options that were given and that nothing reads but with another one.
+
+    Parameters
+    ----------
+    holds : bool
+        Whether the other one was given.
+    needed : str
+        How that is written.
+    *names : str
+        Names of the parameters.
+    """
+    context = click.get_current_context()
+    for one in context.command.params:
+        if holds or one.name not in names:
+            continue
+        if context.get_parameter_source(one.name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"{one.opts[0]} says nothing without {needed}: give both, or neither.")

@@ -238,6 +238,23 @@ def test_a_mistake_gets_an_exit_code_a_fix_and_no_traceback(
     assert out == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option", "needed"),
+    [
+        (["compare", "--epochs", "2"], "--epochs", "--finetune"),
+        (["compare", "--dtype", "bfloat16", "--curve"], "--dtype", "--finetune"),
+        (["compare", "--seeds", "3"], "--seeds", "--curve or --shots"),
+        (["classify", "a text", "--text-column", "words"], "--text-column", "--file"),
+        (["doctor", "--label-column", "mood"], "--label-column", "DATASET"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    arguments: list[str], option: str, needed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    assert f"{option} says nothing without {needed}: give both, or neither." in capsys.readouterr().err
+
+
 def test_another_model_for_an_existing_store_exits_with_7(
     built: str, table: Path, tiny_distilbert: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ import click
 
 import embstore
 from embstore.wording import counted
-from embstore_cli.options import home_option, json_option, store_option
+from embstore_cli.options import home_option, json_option, refuse_unless, store_option
 from embstore_cli.stdin import texts_of
 
 QUARANTINED = 3
@@ -47,6 +47,7 @@ def classify(
     """
     if bool(texts) == (dataset is not None):
         raise click.UsageError('Give TEXT or --file: embstore classify "some text"')
+    refuse_unless(dataset is not None, "--file", "text_column")
 
     from embstore_cli import output as screen
 

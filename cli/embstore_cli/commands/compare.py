@@ -10,9 +10,16 @@ import click
 import embstore
 from embstore.wording import counted
 from embstore_cli.commands.finetune import epoch_line
-from embstore_cli.options import finetune_options, home_option, json_option, store_option
+from embstore_cli.options import (
+    finetune_options,
+    home_option,
+    json_option,
+    refuse_unless,
+    store_option,
+)
 
 _SCORES = ("accuracy", "macro_f1", "weighted_f1", "calibration_error")
+_FINETUNING = ("epochs", "learning_rate", "batch_size", "weight_decay", "patience", "dtype")
 
 
 @click.command(epilog="Example: embstore compare -s emotion --on validation --curve")
@@ -52,6 +59,8 @@ def compare(
     """
     from embstore_cli import output
 
+    refuse_unless(with_finetuning, "--finetune", *_FINETUNING)
+    refuse_unless(bool(chosen["curve"] or chosen["shots"]), "--curve or --shots", "seeds", "protocol")
     if report:
         embstore.check_folder(report, overwrite=overwrite)
     own = ("train", "on", "curve", "shots", "seeds", "protocol", "worth", "seed")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 import embstore
-from embstore_cli.options import home_option, json_option, store_option
+from embstore_cli.options import home_option, json_option, refuse_unless, store_option
 
 
 @click.command(epilog="Example: embstore doctor -s emotion --texts 2000")
@@ -36,6 +36,8 @@ def doctor(
     head on held-out texts are shown. What --dtype auto takes in long builds follows from it and is kept for
     this machine; int8 is taken only where --dtype int8 asks for it.
     """
+    refuse_unless(bool(dataset), "DATASET", "text_column", "label_column")
+
     from embstore_cli import output
 
     found = embstore.examine_encoder(
