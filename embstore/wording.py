@@ -21,6 +21,14 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
 
 def store_argument(path: Path) -> str:
     """Return the option that names a store by its folder, quoted for a shell: ``-s indices/emotion``."""
+    return f"-s {_quoted(path)}"
+
+
+def restore_or_delete(path: Path, lost: str = "it") -> str:
+    """Return what helps where a part of a store is lost; ``path`` is the store's folder."""
+    return f"restore {lost} from a backup, or embstore delete {_quoted(path)} and build again"
+
+
+def _quoted(path: Path) -> str:
     # Without a separator it would be a name under the home.
-    named = str(path) if os.sep in str(path) else f"{os.curdir}{os.sep}{path}"
-    return f"-s {shlex.quote(named)}"
+    return shlex.quote(str(path) if os.sep in str(path) else f"{os.curdir}{os.sep}{path}")

@@ -11,7 +11,7 @@ import numpy as np
 from embstore.errors import InvalidData, NotFound
 from embstore.records import Codes, Embeddings, Mask, Rows
 from embstore.store import Store
-from embstore.wording import counted
+from embstore.wording import counted, nearest_name
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,16 @@ def check_split(store: Store, name: str, option: str) -> None:
     Raises
     ------
     NotFound
-        With the splits that there are, and ``option`` with the first of them.
+        With the splits that there are, and ``option`` with the one spelled most like it, else the first.
     """
     known = [str(one) for one in store.reader.counts("split")]
     if name not in known:
         raise NotFound(
             f"The store {store.name} has no split {name!r}.",
             why=f"It has: {', '.join(known) or 'none'}.",
-            fix=f"{option} {quote(known[0])}" if known else "embstore build DATASET",
+            fix=f"{option} {quote(nearest_name(name, known) or known[0])}"
+            if known
+            else "embstore build DATASET",
         )
 
 

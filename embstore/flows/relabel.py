@@ -15,6 +15,7 @@ from embstore.errors import InvalidData, InvalidInput, NotFound
 from embstore.flows.tables import unescaped
 from embstore.store import Store
 from embstore.store.relabeling import Relabelled, relabel_records, review_line, undo_relabel
+from embstore.wording import nearest_name
 
 NEW_LABEL = "new_label"
 SUFFIXES = (".csv", ".jsonl")
@@ -99,10 +100,11 @@ def relabel_store(
     labels = {one: label if label in known else label.strip() for one, label in labels.items()}
     unknown = sorted(set(labels.values()) - known)
     if unknown and not new_labels:
+        near = nearest_name(unknown[0], sorted(known))
         raise InvalidData(
             f"No record of {folder.name} has the label {unknown[0]!r} yet.",
             why=f"It has: {', '.join(sorted(known)) or 'none'}.",
-            fix="correct the file, or allow it with --new-labels",
+            fix=f"{f'write {near} in' if near else 'correct'} the file, or allow it with --new-labels",
         )
     done = relabel_records(folder, labels, path.name, expected=expected)
     return _report(folder, done, undone=False)

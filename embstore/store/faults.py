@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ def disk_faults(folder: Path, doing: Doing = "Writing to") -> Iterator[None]:
     except OSError as error:
         # Of a renaming, the name to be: what it had is among the unfinished.
         path = Path(error.filename2 or error.filename or folder)
-        refused = isinstance(error, PermissionError)
+        refused = isinstance(error, PermissionError) or error.errno == errno.EROFS
         raise _failure(doing, path, error.strerror or error, refused=refused) from error
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 
 from embstore.errors import NotFound
 from embstore.records import Rows
 from embstore.store.allowed import Allowed
 from embstore.store.snapshot import RecordsReader, Snapshot
+from embstore.wording import nearest_name
 
 # Filters that are kept: a byte and eight for each row that matches.
 _KEPT = 8
@@ -66,8 +69,9 @@ class Filters:
         if value is None or len(self._reader.rows_where(self._snapshot, **{column: value})):
             return
         known = [name for name in self._reader.counts(column) if name is not None]
+        near = nearest_name(value, known) or next(iter(known), "")
         raise NotFound(
             f"The store {self._name} has no {column} {value!r}.",
             why=f"It has: {', '.join(known) or 'none'}.",
-            fix=f"--{column} {next(iter(known), column.upper())}",
+            fix=f"--{column} {shlex.quote(near)}" if near else "embstore build DATASET",
         )

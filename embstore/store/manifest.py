@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -16,7 +15,7 @@ from embstore.errors import EncoderMismatch, NotFound, StoreDamaged
 from embstore.records import TextEncoder
 from embstore.store.faults import disk_faults
 from embstore.store.files import TEMPORARY, durable_file, is_file
-from embstore.wording import store_argument
+from embstore.wording import restore_or_delete, store_argument
 
 FILE_NAME = "store.json"
 FORMAT_VERSION = 1
@@ -133,4 +132,4 @@ def _checksum(values: Mapping[str, Any]) -> str:
 
 
 def _restore(folder: Path) -> str:
-    return f"restore store.json from a backup, or embstore delete {shlex.quote(str(folder))} and build again"
+    return restore_or_delete(folder, "store.json")

@@ -17,6 +17,9 @@ def refusal(path: Path, *, writing: bool) -> tuple[str, str] | None:
     tuple of (str, str) or None
         None where permissions allow it: what failed has another reason.
     """
+    if writing and (mounted := _read_only(path.absolute())):
+        why = f"{mounted} lies on a file system that is mounted read-only."
+        return why, f"findmnt -T {shlex.quote(str(mounted))}   # mount it for writing, or work on a copy"
     try:
         refusing, mode = _refusing(path.absolute(), "rwX" if writing else "rX")
         found = refusing.stat() if refusing else None
@@ -32,6 +35,15 @@ def refusal(path: Path, *, writing: bool) -> tuple[str, str] | None:
         return why, f"chmod u+{'rX' if mode == 'X' else mode} {named}"
     # What others may do with another's folder is not for a line to paste to change: it may be the system's.
     return why, f"ls -ld {named}   # {owner} may allow it"
+
+
+def _read_only(path: Path) -> Path | None:
+    """Return a file, or the folder it would be made in, where its file system takes no writing."""
+    try:
+        there = next(one for one in (path, *path.parents) if one.exists())
+        return there if os.statvfs(there).f_flag & os.ST_RDONLY else None
+    except OSError:
+        return None
 
 
 def _refusing(path: Path, mode: str) -> tuple[Path | None, str]:

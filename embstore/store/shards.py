@@ -19,6 +19,7 @@ from embstore.store.files import fsync_folder
 from embstore.store.index import is_unit
 from embstore.store.mapped_shard import MappedShard
 from embstore.store.segments import Segment, ends_by_shard, joined
+from embstore.wording import restore_or_delete
 
 HEADER_SIZE = 4096
 # A new shard is begun beyond this size, so that no file grows without end.
@@ -106,7 +107,7 @@ class Shards:
             if segment.offset < HEADER_SIZE or (segment.offset - HEADER_SIZE) % self._row_bytes:
                 raise StoreDamaged(
                     f"records.db is damaged: row {segment.first_row} is said to be at byte {segment.offset}.",
-                    fix=f"restore it from a backup, or embstore delete {self._folder.parent} and build again",
+                    fix=restore_or_delete(self._folder.parent),
                 )
         for shard, end in ends_by_shard(segments, self._row_bytes).items():
             with disk_faults(self._folder, "Reading"):
@@ -115,7 +116,7 @@ class Shards:
             if size < end:
                 raise StoreDamaged(
                     f"{self.path(shard)} is damaged: it has {size} bytes, its segments need {end}.",
-                    fix=f"restore it from a backup, or embstore delete {self._folder.parent} and build again",
+                    fix=restore_or_delete(self._folder.parent),
                 )
 
     def read(self, rows: Rows, segments: Sequence[Segment], buffer: Embeddings | None = None) -> Embeddings:
@@ -288,7 +289,7 @@ class Shards:
         if found != self._header(shard):
             raise StoreDamaged(
                 f"{path} is damaged: its header is not that of shard {shard} of this store.",
-                fix=f"restore it from a backup, or embstore delete {self._folder.parent} and build again",
+                fix=restore_or_delete(self._folder.parent),
             )
 
 

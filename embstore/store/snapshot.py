@@ -21,7 +21,7 @@ from embstore.store.faults import disk_faults, sqlite_faults
 from embstore.store.files import is_file
 from embstore.store.index_entry import IndexEntry
 from embstore.store.segments import Segment, chain_length
-from embstore.wording import store_argument
+from embstore.wording import restore_or_delete, store_argument
 
 # Rows fetched in one transaction: short enough that a waiting writer does not notice.
 FETCH_ROWS = 20_000
@@ -120,7 +120,7 @@ class RecordsReader:
         if not state or n_rows != (0 if last is None else last + 1):
             raise StoreDamaged(
                 f"{self._path} is damaged: its last record is row {last}, its segments have {n_rows} rows.",
-                fix=f"restore it from a backup, or embstore delete {self._path.parent} and build again",
+                fix=restore_or_delete(self._path.parent),
             )
         return Snapshot(
             state[0][0],

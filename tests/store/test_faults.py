@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -252,6 +253,17 @@ def test_a_file_of_another_user_is_not_ours_to_change(
     assert "this is 123456789." in why
     assert reading.startswith(f"ls -ld {tmp_path}   # ")
     assert permissions.refusal(tmp_path, writing=True) == (why, reading)
+
+
+def test_a_file_system_that_takes_no_writing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with pytest.raises(DiskFailure, match="Read-only file system") as caught, disk_faults(tmp_path):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / "new"))
+    assert caught.value.why == f"{tmp_path} lies on a file system that is mounted read-only."
+    assert caught.value.fix.startswith(f"findmnt -T {tmp_path}   # ")
+    assert permissions.refusal(tmp_path, writing=False) is None
 
 
 def test_permissions_are_not_blamed_for_what_they_allow(tmp_path: Path) -> None:
