@@ -74,4 +74,6 @@ def refuse_unless(holds: bool, needed: str, *names: str) -> None:
         if holds or one.name not in names:
             continue
         if context.get_parameter_source(one.name) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"{one.opts[0]} says nothing without {needed}: give both, or neither.")
+            raise click.UsageError(
+                f"{one.opts[0]} changes nothing without {needed}: add that, or leave it out."
+            )

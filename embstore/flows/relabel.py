@@ -104,7 +104,7 @@ def relabel_store(
         raise InvalidData(
             f"No record of {folder.name} has the label {unknown[0]!r} yet.",
             why=f"It has: {', '.join(sorted(known)) or 'none'}.",
-            fix=f"{f'write {near} in' if near else 'correct'} the file, or allow it with --new-labels",
+            fix=f"{f'write {near!r} instead' if near else 'correct the file'}, or allow it with --new-labels",
         )
     done = relabel_records(folder, labels, path.name, expected=expected)
     return _report(folder, done, undone=False)

@@ -73,5 +73,5 @@ class Filters:
         raise NotFound(
             f"The store {self._name} has no {column} {value!r}.",
             why=f"It has: {', '.join(known) or 'none'}.",
-            fix=f"--{column} {shlex.quote(near)}" if near else "embstore build DATASET",
+            fix=f"--{column} {shlex.quote(near)}" if known else f"leave --{column} out",
         )

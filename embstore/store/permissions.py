@@ -19,7 +19,7 @@ def refusal(path: Path, *, writing: bool) -> tuple[str, str] | None:
     """
     if writing and (mounted := _read_only(path.absolute())):
         why = f"{mounted} lies on a file system that is mounted read-only."
-        return why, f"findmnt -T {shlex.quote(str(mounted))}   # mount it for writing, or work on a copy"
+        return why, f"df {shlex.quote(str(mounted))}   # mount it for writing, or work on a copy"
     try:
         refusing, mode = _refusing(path.absolute(), "rwX" if writing else "rX")
         found = refusing.stat() if refusing else None

@@ -84,9 +84,7 @@ class RecordsReader:
         self._path = path
         with disk_faults(path, "Reading"):
             if not is_file(path):
-                raise StoreDamaged(
-                    f"{path} is missing.", fix="restore it from a backup, or delete and build again"
-                )
+                raise StoreDamaged(f"{path} is missing.", fix=restore_or_delete(path.parent))
         # Opened for writing and then forbidden to: a reader that comes after a crash must be able to roll the
         # unfinished transaction back.
         with sqlite_faults(path, "Reading"):

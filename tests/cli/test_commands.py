@@ -252,7 +252,7 @@ def test_an_option_that_would_change_nothing_is_refused(
     arguments: list[str], option: str, needed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(arguments) == 2
-    assert f"{option} says nothing without {needed}: give both, or neither." in capsys.readouterr().err
+    assert f"{option} changes nothing without {needed}: add that, or leave it out." in capsys.readouterr().err
 
 
 def test_another_model_for_an_existing_store_exits_with_7(

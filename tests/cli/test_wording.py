@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from embstore.wording import restore_or_delete, store_argument
 from embstore_cli import output
 from embstore_cli.main import run
 from stub_store import build
@@ -112,3 +113,13 @@ def test_a_long_text_hides_no_other_in_a_terminal_and_is_whole_in_a_pipe(
     out = capsys.readouterr().out
     assert out.count("word") == (100 if terminal else 1000)
     assert ("…" in out) == terminal
+
+
+@pytest.mark.parametrize(
+    ("folder", "named"),
+    [("mine", "./mine"), ("indices/mine", "indices/mine"), ("my stores/mine", "'my stores/mine'")],
+)
+def test_a_line_to_paste_names_a_store_by_its_folder(folder: str, named: str) -> None:
+    assert store_argument(Path(folder)) == f"-s {named}"
+    helps = restore_or_delete(Path(folder), "store.json")
+    assert helps == f"restore store.json from a backup, or embstore delete {named} and build again"

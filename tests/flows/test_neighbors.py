@@ -73,12 +73,23 @@ def test_a_records_neighbors_leave_itself_out(table: Path, tiny_bert: Path) -> N
     [
         ({"texts": ["x"], "split": "dev"}, NotFound, "no split 'dev'"),
         ({"texts": ["x"], "label": "joy"}, NotFound, "no label 'joy'"),
+        ({"texts": ["x"], "label": "Sad"}, NotFound, "Fix: --label sad$"),
+        ({"texts": ["x"], "split": "Validaton"}, NotFound, "Fix: --split validation$"),
         ({"texts": ["x"], "k": 0}, InvalidInput, "k is 0"),
         ({"texts": [" "]}, InvalidInput, "empty"),
         ({"texts": "x"}, InvalidInput, "sequence"),
         ({"texts": ["x"], "store": "absent"}, NotFound, "no store absent"),
     ],
-    ids=["split", "label", "k", "empty", "bare-str", "store"],
+    ids=[
+        "split",
+        "label",
+        "a label spelled otherwise",
+        "a misspelt split",
+        "k",
+        "empty",
+        "bare-str",
+        "store",
+    ],
 )
 def test_bad_queries_say_what_is_wrong(
     table: Path, tiny_bert: Path, arguments: dict[str, object], error: type[Exception], message: str

@@ -96,6 +96,8 @@ def test_the_file_of_an_audit_goes_back_as_it_is(store: str, tmp_path: Path) -> 
     [
         ({"nobody": "sad"}, {}, "no record 'nobody'"),
         ({"1": "sadd"}, {}, "label 'sadd' yet"),
+        ({"1": "Sad"}, {}, "Fix: write 'sad' instead, or allow it with --new-labels"),
+        ({"1": "xyz"}, {}, "Fix: correct the file, or allow it with --new-labels"),
         ({"1": "happy"}, {"label": "happy"}, "is labelled 'sad' now"),
     ],
 )

@@ -262,7 +262,7 @@ def test_a_file_system_that_takes_no_writing_is_named(
     with pytest.raises(DiskFailure, match="Read-only file system") as caught, disk_faults(tmp_path):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / "new"))
     assert caught.value.why == f"{tmp_path} lies on a file system that is mounted read-only."
-    assert caught.value.fix.startswith(f"findmnt -T {tmp_path}   # ")
+    assert caught.value.fix.startswith(f"df {tmp_path}   # ")
     assert permissions.refusal(tmp_path, writing=False) is None
 
 
