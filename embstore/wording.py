@@ -15,8 +15,9 @@ def counted(number: int, noun: str) -> str:
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is spelled most like one that was typed, or the empty string."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
+    """Return the known name spelled most like one that was typed, in any case, or the empty string."""
+    by_folded = {one.casefold(): one for one in known}
+    return next((by_folded[one] for one in difflib.get_close_matches(name.casefold(), by_folded, n=1)), "")
 
 
 def store_argument(path: Path) -> str:

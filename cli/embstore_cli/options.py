@@ -69,11 +69,11 @@ def refuse_unless(holds: bool, needed: str, *names: str) -> None:
     *names : str
         Names of the parameters.
     """
+    if holds:
+        return
     context = click.get_current_context()
     for one in context.command.params:
-        if holds or one.name not in names:
-            continue
-        if context.get_parameter_source(one.name) is not ParameterSource.DEFAULT:
+        if one.name in names and context.get_parameter_source(one.name) is not ParameterSource.DEFAULT:
             raise click.UsageError(
                 f"{one.opts[0]} changes nothing without {needed}: add that, or leave it out."
             )

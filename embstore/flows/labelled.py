@@ -68,12 +68,11 @@ def check_split(store: Store, name: str, option: str) -> None:
     """
     known = [str(one) for one in store.reader.counts("split")]
     if name not in known:
+        near = nearest_name(name, known) or next(iter(known), "")
         raise NotFound(
             f"The store {store.name} has no split {name!r}.",
             why=f"It has: {', '.join(known) or 'none'}.",
-            fix=f"{option} {quote(nearest_name(name, known) or known[0])}"
-            if known
-            else "embstore build DATASET",
+            fix=f"{option} {quote(near)}" if known else "embstore build DATASET",
         )
 
 

@@ -86,13 +86,14 @@ def read_manifest(folder: Path) -> Manifest:
         )
     with disk_faults(path, "Reading"):
         data = path.read_bytes()
+    fix = restore_or_delete(folder, FILE_NAME)
     try:
         values = json.loads(data)
         checksum = values.pop("checksum")
     except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
-        raise StoreDamaged(f"{path} is damaged: it is not a manifest.", fix=_restore(folder)) from error
+        raise StoreDamaged(f"{path} is damaged: it is not a manifest.", fix=fix) from error
     if checksum != _checksum(values):
-        raise StoreDamaged(f"{path} is damaged: its checksum does not hold.", fix=_restore(folder))
+        raise StoreDamaged(f"{path} is damaged: its checksum does not hold.", fix=fix)
     if values.get("format_version") != FORMAT_VERSION:
         raise StoreDamaged(
             f"{path} has format version {values.get('format_version')}.",
@@ -102,7 +103,7 @@ def read_manifest(folder: Path) -> Manifest:
     names = {field.name for field in fields(Manifest)}
     if values.keys() != names:
         wrong = ", ".join(sorted(values.keys() ^ names))
-        raise StoreDamaged(f"{path} is damaged: missing or unknown {wrong}.", fix=_restore(folder))
+        raise StoreDamaged(f"{path} is damaged: missing or unknown {wrong}.", fix=fix)
     return Manifest(**values)
 
 
@@ -129,7 +130,3 @@ def check_same_encoder(name: str, manifest: Manifest, encoder: TextEncoder) -> N
 
 def _checksum(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-def _restore(folder: Path) -> str:
-    return restore_or_delete(folder, "store.json")

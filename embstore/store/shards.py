@@ -285,7 +285,7 @@ class Shards:
             with path.open("rb") as file:
                 found = file.read(HEADER_SIZE)
         except FileNotFoundError as error:
-            raise StoreDamaged(f"{path} is missing.", fix="restore it from a backup") from error
+            raise StoreDamaged(f"{path} is missing.", fix=restore_or_delete(self._folder.parent)) from error
         if found != self._header(shard):
             raise StoreDamaged(
                 f"{path} is damaged: its header is not that of shard {shard} of this store.",

@@ -117,6 +117,8 @@ def test_no_labels_at_all_leave_duplicates_and_outliers(tmp_path: Path, tiny_ber
 def test_what_cannot_be_audited_is_refused(store: str, tmp_path: Path, tiny_bert: Path) -> None:
     with pytest.raises(NotFound, match="no split 'dev'"):
         embstore.audit_store(store, options=embstore.AuditOptions(splits=["dev"]))
+    with pytest.raises(NotFound, match=r"Fix: --split test$"):
+        embstore.audit_store(store, options=embstore.AuditOptions(splits=["TEST"]))
     with pytest.raises(InvalidInput, match="--near"):
         embstore.AuditOptions(near=0)
     with pytest.raises(InvalidInput, match="--most"):

@@ -73,7 +73,7 @@ def test_a_records_neighbors_leave_itself_out(table: Path, tiny_bert: Path) -> N
     [
         ({"texts": ["x"], "split": "dev"}, NotFound, "no split 'dev'"),
         ({"texts": ["x"], "label": "joy"}, NotFound, "no label 'joy'"),
-        ({"texts": ["x"], "label": "Sad"}, NotFound, "Fix: --label sad$"),
+        ({"texts": ["x"], "label": "SAD"}, NotFound, "Fix: --label sad$"),
         ({"texts": ["x"], "split": "Validaton"}, NotFound, "Fix: --split validation$"),
         ({"texts": ["x"], "k": 0}, InvalidInput, "k is 0"),
         ({"texts": [" "]}, InvalidInput, "empty"),

@@ -19,7 +19,6 @@ from embstore_cli.options import (
 )
 
 _SCORES = ("accuracy", "macro_f1", "weighted_f1", "calibration_error")
-_FINETUNING = ("epochs", "learning_rate", "batch_size", "weight_decay", "patience", "dtype")
 
 
 @click.command(epilog="Example: embstore compare -s emotion --on validation --curve")
@@ -59,12 +58,13 @@ def compare(
     """
     from embstore_cli import output
 
-    refuse_unless(with_finetuning, "--finetune", *_FINETUNING)
-    refuse_unless(bool(chosen["curve"] or chosen["shots"]), "--curve or --shots", "seeds", "protocol")
-    if report:
-        embstore.check_folder(report, overwrite=overwrite)
     own = ("train", "on", "curve", "shots", "seeds", "protocol", "worth", "seed")
     settings = {name: chosen.pop(name) for name in own}
+    # What is left are the options of fine-tuning, of which --balanced holds for the heads too.
+    refuse_unless(with_finetuning, "--finetune", *(chosen.keys() - {"balanced"}))
+    refuse_unless(bool(settings["curve"] or settings["shots"]), "--curve or --shots", "seeds", "protocol")
+    if report:
+        embstore.check_folder(report, overwrite=overwrite)
     options = embstore.CompareOptions(
         **settings,
         heads=embstore.HeadOptions(balanced=chosen["balanced"], seed=settings["seed"]),

@@ -36,7 +36,7 @@ def doctor(
     head on held-out texts are shown. What --dtype auto takes in long builds follows from it and is kept for
     this machine; int8 is taken only where --dtype int8 asks for it.
     """
-    refuse_unless(bool(dataset), "DATASET", "text_column", "label_column")
+    refuse_unless(bool(dataset), "DATASET", *columns)
 
     from embstore_cli import output
 
