@@ -63,7 +63,11 @@ def _translate(error: Exception, name: str, revision: str | None) -> EmbstoreErr
     if isinstance(error, HfHubHTTPError):
         return _refused(error, name)
     if isinstance(error, (HTTPError, ConnectionError, TimeoutError, LocalEntryNotFoundError)):
-        return HubUnreachable(f"The hub cannot be reached for {name}.", why=first_line(error), fix=_LOCAL)
+        return HubUnreachable(
+            f"The hub cannot be reached for {name}.",
+            why=f"Nothing on disk has this name, so it may be a dataset of the hub. {first_line(error)}",
+            fix=_LOCAL,
+        )
     if isinstance(error, HFValidationError):
         return InvalidInput(f"{name!r} cannot be the id of a dataset.", why=first_line(error))
     return _unreadable(error, name)

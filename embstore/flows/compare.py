@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import embstore
 import embstore.flows.opening  # (a store opened here can load its encoder)
 from embstore.errors import InvalidData
-from embstore.flows.curve import default_shots, learning_curve
+from embstore.flows.curve import check_shots, default_shots, learning_curve
 from embstore.flows.heads import HEADS, HeadOptions
 from embstore.flows.labelled import (
     check_split,
@@ -149,12 +149,13 @@ def compare_methods(
     InvalidData
         A split has no labels, or train one only.
     InvalidInput
-        A setting that cannot be.
+        A setting that cannot be, or more ``shots`` than a class has.
     """
     chosen = options or CompareOptions()
     with Store.open(store, home=home) as opened:
         begun = time.perf_counter()
         task, judged_by = _task(opened, chosen)
+        check_shots(task.train.labels, chosen.shots)
         outcomes = [dummy(task), *(head_outcome(opened, name, task, chosen.heads) for name in HEADS)]
         fitted = time.perf_counter() - begun
         encode_seconds, latencies = _timed(opened, task, outcomes)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from embstore.errors import InvalidInput
 from embstore.flows.heads import HEADS, HeadOptions, knn_head, logistic_head
 from embstore.flows.outcomes import Task
 from embstore.learn.sampling import few_shots
@@ -75,8 +76,29 @@ def _for_few(heads: HeadOptions, n: int) -> HeadOptions:
 
 def default_shots(labels: Sequence[str]) -> list[int]:
     """Return the sizes of a curve: up to the size of the largest class, beyond which nothing is added."""
-    most = int(np.unique(labels, return_counts=True)[1].max())
+    most = _largest_class(labels)
     return [size for size in SHOTS if size <= most] or [most]
+
+
+def check_shots(labels: Sequence[str], shots: Sequence[int]) -> None:
+    """Refuse sizes that no class of the training texts has.
+
+    Raises
+    ------
+    InvalidInput
+        A size is above that of the largest class: the curve would name more labels than were learned from.
+    """
+    most = _largest_class(labels)
+    if (size := max(shots, default=0)) > most:
+        raise InvalidInput(
+            f"No label has {size:,} texts to learn from.",
+            why=f"The most frequent one has {most:,}; a label that has fewer than is asked for gives all.",
+            fix=f"--shots {most}",
+        )
+
+
+def _largest_class(labels: Sequence[str]) -> int:
+    return int(np.unique(labels, return_counts=True)[1].max())
 
 
 def _point(name: str, size: int, values: list[float]) -> dict[str, Any]:

@@ -246,6 +246,13 @@ def test_a_mistake_gets_an_exit_code_a_fix_and_no_traceback(
         (["compare", "--seeds", "3"], "--seeds", "--curve or --shots"),
         (["classify", "a text", "--text-column", "words"], "--text-column", "--file"),
         (["doctor", "--label-column", "mood"], "--label-column", "DATASET"),
+        (["classify", "a text", "--overwrite"], "--overwrite", "--output"),
+        (["classify", "a text", "--raw"], "--raw", "--output"),
+        (["audit", "--raw", "--report", "page"], "--raw", "--output"),
+        (["audit", "--overwrite"], "--overwrite", "--output or --report"),
+        (["compare", "--overwrite"], "--overwrite", "--report"),
+        (["umap", "--raw", "--html", "map.html"], "--raw", "--output"),
+        (["umap", "--overwrite"], "--overwrite", "a file to write, as --html"),
     ],
 )
 def test_an_option_that_would_change_nothing_is_refused(

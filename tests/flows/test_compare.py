@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,18 @@ def test_a_curve_has_a_point_for_each_head_and_size(tmp_path: Path, tiny_bert: P
     for one in curve["points"]:
         # The values are rounded to five decimals, and so is their deviation.
         assert one["deviation"] == pytest.approx(np.std(one["values"], ddof=1), abs=2e-5)
+
+
+def test_more_shots_than_any_label_has_are_refused_before_anything_is_fitted(
+    tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path, tiny_bert, records())
+    monkeypatch.setattr("embstore.flows.compare.head_outcome", pytest.fail)
+    with embstore.Store.open("mine") as store:
+        most = max(Counter(labelled_split(store, "train").labels).values())
+    with pytest.raises(InvalidInput, match="No label has 1,000 texts to learn from") as caught:
+        embstore.compare_methods("mine", options=embstore.CompareOptions(shots=[2, 1000]))
+    assert caught.value.fix == f"--shots {most}"
 
 
 def test_the_heads_of_a_curve_are_fitted_like_those_that_are_compared(

@@ -10,7 +10,7 @@ import click
 
 import embstore
 from embstore.wording import counted, store_argument
-from embstore_cli.options import home_option, json_option, store_option
+from embstore_cli.options import home_option, json_option, refuse_unless, store_option
 
 # Rows of each kind that the terminal shows.
 _SHOWN = 10
@@ -45,6 +45,8 @@ def audit(
     """
     from embstore_cli import output as screen
 
+    refuse_unless(output is not None, "--output", "raw")
+    refuse_unless(bool(output or report), "--output or --report", "overwrite")
     if output:
         embstore.check_output(output, overwrite=overwrite)
     if report:

@@ -48,6 +48,7 @@ def classify(
     if bool(texts) == (dataset is not None):
         raise click.UsageError('Give TEXT or --file: embstore classify "some text"')
     refuse_unless(dataset is not None, "--file", "text_column")
+    refuse_unless(output is not None, "--output", "overwrite", "raw")
 
     from embstore_cli import output as screen
 

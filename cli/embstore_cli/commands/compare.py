@@ -63,6 +63,7 @@ def compare(
     # What is left are the options of fine-tuning, of which --balanced holds for the heads too.
     refuse_unless(with_finetuning, "--finetune", *(chosen.keys() - {"balanced"}))
     refuse_unless(bool(settings["curve"] or settings["shots"]), "--curve or --shots", "seeds", "protocol")
+    refuse_unless(report is not None, "--report", "overwrite")
     if report:
         embstore.check_folder(report, overwrite=overwrite)
     options = embstore.CompareOptions(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import embstore
-from embstore_cli.options import home_option, json_option, store_option
+from embstore_cli.options import home_option, json_option, refuse_unless, store_option
 
 _FILE = click.Path(path_type=Path)
 
@@ -55,6 +55,9 @@ def umap(
     """
     from embstore_cli import output as screen
 
+    files = ("output", "picture", "density", "html")
+    refuse_unless(bool(chosen["output"]), "--output", "raw")
+    refuse_unless(any(chosen[one] for one in files), "a file to write, as --html", "overwrite")
     outputs = embstore.ProjectionOutputs(
         tables=chosen.pop("output"),
         picture=chosen.pop("picture"),
@@ -68,13 +71,13 @@ def umap(
     projection = embstore.project_store(store, home=home, splits=splits, options=options)
     if store is None:
         screen.print_note(f"Store: {projection.store}")
-    files = outputs.write(projection)
-    found = {**projection.as_json(), "files": [str(file) for file in files]}
+    written = outputs.write(projection)
+    found = {**projection.as_json(), "files": [str(file) for file in written]}
     if as_json:
         screen.print_json(found)
         return
     title, subtitle = projection.title()
     how = "kept in the store" if projection.kept else f"laid out in {projection.seconds:.1f} s"
     screen.print_facts(
-        [("projection", title), ("", subtitle), ("", how), *(("written", str(file)) for file in files)]
+        [("projection", title), ("", subtitle), ("", how), *(("written", str(file)) for file in written)]
     )
