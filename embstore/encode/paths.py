@@ -6,7 +6,6 @@ import copy
 import hashlib
 import json
 import platform
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -50,7 +49,7 @@ class Trial:
     name : str
         The path's.
     texts_per_second : float
-        Median of some rounds, tokenization left out.
+        In the quickest of some rounds, tokenization left out.
     parity : Parity
         To the first path, the reference.
     """
@@ -178,7 +177,7 @@ def run(forward: Forward, ids: list[list[int]], token_budget: int) -> tuple[Embe
 
 
 def race(runners: Sequence[Callable[[], tuple[Embeddings, float]]], n_rounds: int = _ROUNDS) -> list[float]:
-    """Return the median seconds of each, run in turn: the machine's other work then meets all alike.
+    """Return the least seconds of each, run in turn: other work on the machine only ever adds to them.
 
     Parameters
     ----------
@@ -188,7 +187,7 @@ def race(runners: Sequence[Callable[[], tuple[Embeddings, float]]], n_rounds: in
         At least 1.
     """
     rounds = [[one()[1] for one in runners] for _ in range(n_rounds)]
-    return [statistics.median(spent) for spent in zip(*rounds, strict=True)]
+    return [min(spent) for spent in zip(*rounds, strict=True)]
 
 
 def timed(call: Callable[[], Result]) -> tuple[Result, float]:

@@ -40,8 +40,8 @@ class PathReport:
     name : str
         Of the path.
     texts_per_second : float
-        On the texts at hand, median of rounds in which the paths take turns; of torch and the fused paths
-        without tokenization.
+        On the texts at hand, in the quickest of rounds in which the paths take turns; of torch and the fused
+        paths without tokenization.
     least_cosine, mean_cosine, overlap : float
         To the first path, see `embstore.encode.gate.Parity`.
     gate : {'neighbors', 'heads'}

@@ -62,9 +62,9 @@ def test_running_a_path_keeps_the_order_of_the_texts() -> None:
     np.testing.assert_array_equal(found, Stub("exact", 0.0).embed(IDS))
 
 
-def test_paths_race_in_turns_and_a_disturbed_round_decides_nothing() -> None:
+def test_paths_race_in_turns_and_disturbed_rounds_decide_nothing() -> None:
     order: list[str] = []
-    spent = {"one": [1.0, 90.0, 1.0], "two": [2.0, 2.0, 0.1]}
+    spent = {"one": [70.0, 90.0, 1.0], "two": [2.0, 80.0, 2.5]}
 
     def turn(name: str) -> tuple[Embeddings, float]:
         order.append(name)
