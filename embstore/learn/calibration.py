@@ -14,6 +14,10 @@ from embstore.records import Codes, Mask, Probabilities
 
 # exp(-4) to exp(4): beyond that a head is a coin or an oracle.
 _RANGE = (-4.0, 4.0)
+# Deviation of the temperature's logarithm around 0 before any text was seen. A few texts that are all
+# answered right would make the head an oracle: on four classes of banking77 and 10 to 100 held-out texts the
+# log loss of other texts was 1.5 to 6 times as high without. Where texts are many or hard it changes nothing.
+_PRIOR = 1.0
 #: Answers that a precision is measured on, at least: of fewer a share says nothing.
 LEAST_ANSWERS = 10
 #: A threshold that no probability reaches.
@@ -64,7 +68,7 @@ class Threshold:
 
 
 def fit_temperature(logits: npt.NDArray[np.float64], codes: Codes) -> float:
-    """Return the temperature under which held-out texts are most likely.
+    """Return the most probable temperature, given held-out texts.
 
     Parameters
     ----------
@@ -80,7 +84,7 @@ def fit_temperature(logits: npt.NDArray[np.float64], codes: Codes) -> float:
 
     References
     ----------
-    Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017.
+    Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017; theirs has no prior.
     """
     known = codes >= 0
     if not known.any():
@@ -90,7 +94,8 @@ def fit_temperature(logits: npt.NDArray[np.float64], codes: Codes) -> float:
 
     def loss(logarithm: float) -> float:
         chances = softmax(logits / np.exp(logarithm))[every, codes]
-        return float(-np.log(np.maximum(chances, 1e-300)).mean())
+        prior = (logarithm / _PRIOR) ** 2 / 2
+        return float((prior - np.log(np.maximum(chances, 1e-300)).sum()) / len(codes))
 
     return float(np.exp(minimize_scalar(loss, bounds=_RANGE, method="bounded").x))
 

@@ -67,6 +67,15 @@ def test_the_temperature_that_made_labels_is_found(temperature: float) -> None:
     assert fit_temperature(logits, codes) == pytest.approx(temperature, rel=0.05)
 
 
+@pytest.mark.parametrize("n", [3, 30, 300])
+def test_few_texts_that_are_all_answered_right_make_no_oracle(n: int) -> None:
+    logits, codes = np.tile([2.0, 0.0, 0.0], (n, 1)), np.zeros(n, dtype=np.int64)
+    grid = np.linspace(-4, 4, 80_001)
+    # The log loss of n such texts, and the prior: 0 is the logarithm's mean, 1 its deviation.
+    losses = n * np.log1p(2 * np.exp(-2 / np.exp(grid))) + grid**2 / 2
+    assert fit_temperature(logits, codes) == pytest.approx(np.exp(grid[losses.argmin()]), rel=1e-3)
+
+
 def held_out(confidences: list[float], right: list[int]) -> HeldOut:
     first = np.array(confidences)
     return HeldOut(np.stack([first, 1 - first], axis=1), 1 - np.array(right))
