@@ -64,7 +64,8 @@ def search(
     StoreDamaged
         Stored embeddings are not finite any more.
     """
-    width = min(k, allowed.count)
+    # A NumPy integer means nothing to faiss.
+    width = min(int(k), allowed.count)
     if not width or not len(queries):
         shape = (len(queries), width)
         return np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
@@ -86,13 +87,10 @@ def search(
 
 
 def approximates(index: SimilarityIndex | None, k: int, allowed: Allowed) -> bool:
-    """Tell whether a search for k rows may miss some: only where that was measured.
-
-    One more than was measured is asked for by whoever leaves a record itself out.
-    """
+    """Tell whether a search for k rows may miss some: only where that was measured."""
     if index is None or index.exact or index.ntotal < FEW_ROWS:
         return False
-    return not allowed.filtered and k <= LEVELS[-1] + 1
+    return not allowed.filtered and k <= LEVELS[-1]
 
 
 def ranked(similarities: Similarities, rows: Rows, records: Sequence[Record]) -> list[list[Neighbor]]:

@@ -258,7 +258,7 @@ class Store:
         if not allowed.mask[row]:
             return self._neighbors(*self._search(query, k, allowed))[0]
         # One more, itself: leaving it out of the allowed rows would make every such search a filtered one.
-        found = without(row, *self._search(query, k + 1, allowed))
+        found = without(row, *self._search(query, int(k) + 1, allowed))
         return self._neighbors(*found)[0]
 
     def embed(self, texts: list[str]) -> Embeddings:

@@ -260,6 +260,22 @@ def test_k_is_a_whole_number_from_one_on(small_store: Path, k: int) -> None:
         store.search(np.ones((1, 8), dtype=np.float32), k)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64])
+@pytest.mark.parametrize("n", [1, 40])
+def test_k_may_be_an_integer_of_numpy(made: tuple[Path, np.ndarray], dtype: type, n: int) -> None:
+    queries = np.resize(queries_for(made[1]), (n, made[1].shape[1]))
+    with Store.open(made[0]) as store:
+        for where in ({}, {"split": "test"}):
+            wanted = store.search(queries, 3, **where)[1]
+            np.testing.assert_array_equal(store.search(queries, dtype(3), **where)[1], wanted)
+        name = store.split("test").ids[0]
+        # One more is asked for, and int8 ends at 127.
+        found = store.neighbors_of_record(name, dtype(127))
+        assert [one.record.id for one in found] == [
+            one.record.id for one in store.neighbors_of_record(name, 127)
+        ]
+
+
 def test_integers_and_float64_are_searched_as_float32(small_store: Path) -> None:
     with Store.open(small_store) as store:
         wanted = store.search(np.ones((1, 8), dtype=np.float32), 5)[1]
