@@ -12,16 +12,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from embstore.data import ReadOptions, TextDataset, open_dataset
     from embstore.encode import EncoderOptions, TorchEncoder, load_encoder
-    from embstore.errors import EmbstoreError
+    from embstore.errors import (
+        DiskFailure,
+        EmbstoreError,
+        EncoderMismatch,
+        HubUnreachable,
+        Interrupted,
+        InvalidData,
+        InvalidInput,
+        InvalidModel,
+        NotFound,
+        NotReady,
+        StoreDamaged,
+        StoreLocked,
+    )
     from embstore.flows.audit import Audit, AuditOptions, audit_store
     from embstore.flows.build import BuildReport, build_store
     from embstore.flows.classifier import Classification, Classifier
     from embstore.flows.classify import classify_dataset, classify_texts
     from embstore.flows.compare import CompareOptions, Comparison, compare_methods
     from embstore.flows.doctor import Examination, PathReport, examine_encoder
-    from embstore.flows.encoders import faster_encoder, stored_encoder
     from embstore.flows.export import ExportOptions, ExportReport, export_store
-    from embstore.flows.finetune import FinetuneReport, finetune_model, finetuned_outcome
+    from embstore.flows.finetune import FinetuneReport, finetune_model
     from embstore.flows.fit import FitReport, fit_head
     from embstore.flows.heads import HeadOptions
     from embstore.flows.inspect import StoreInfo, StoreSummary, describe_store, list_stores
@@ -35,17 +47,17 @@ if TYPE_CHECKING:
     from embstore.learn.finetuning import FinetuneOptions
     from embstore.learn.knn import KNNHead
     from embstore.learn.logistic import LogisticHead
+    from embstore.learn.verdict import Verdict
     from embstore.maps.audit_report import write_audit
     from embstore.maps.layout import ProjectionOptions
-    from embstore.maps.map_page import write_map
     from embstore.maps.pictures import LabelledPoints, density_picture, scatter_picture
-    from embstore.maps.projection import Projector
     from embstore.maps.report import write_report
     from embstore.outputs import check_folder
-    from embstore.records import Encoded, Neighbor, Prediction, Record, Rejected, TextEncoder
+    from embstore.records import Encoded, Neighbor, Prediction, Progress, Record, Rejected, TextEncoder
     from embstore.service.options import ServeOptions
     from embstore.service.server import serve
     from embstore.store import Split, Store, Verification, delete_store, find_store, verify_store
+    from embstore.store.certificate import Recall
     from embstore.store.index_options import IndexOptions, parse_bytes
 
 __version__ = "0.1.0"
@@ -55,16 +67,28 @@ __version__ = "0.1.0"
 _HOMES = {
     "embstore.data": ("ReadOptions", "TextDataset", "open_dataset"),
     "embstore.encode": ("EncoderOptions", "TorchEncoder", "load_encoder"),
-    "embstore.errors": ("EmbstoreError",),
+    "embstore.errors": (
+        "DiskFailure",
+        "EmbstoreError",
+        "EncoderMismatch",
+        "HubUnreachable",
+        "Interrupted",
+        "InvalidData",
+        "InvalidInput",
+        "InvalidModel",
+        "NotFound",
+        "NotReady",
+        "StoreDamaged",
+        "StoreLocked",
+    ),
     "embstore.flows.audit": ("Audit", "AuditOptions", "audit_store"),
     "embstore.flows.build": ("BuildReport", "build_store"),
     "embstore.flows.classifier": ("Classification", "Classifier"),
     "embstore.flows.classify": ("classify_dataset", "classify_texts"),
     "embstore.flows.compare": ("CompareOptions", "Comparison", "compare_methods"),
     "embstore.flows.doctor": ("Examination", "PathReport", "examine_encoder"),
-    "embstore.flows.encoders": ("faster_encoder", "stored_encoder"),
     "embstore.flows.export": ("ExportOptions", "ExportReport", "export_store"),
-    "embstore.flows.finetune": ("FinetuneReport", "finetune_model", "finetuned_outcome"),
+    "embstore.flows.finetune": ("FinetuneReport", "finetune_model"),
     "embstore.flows.fit": ("FitReport", "fit_head"),
     "embstore.flows.heads": ("HeadOptions",),
     "embstore.flows.inspect": ("StoreInfo", "StoreSummary", "describe_store", "list_stores"),
@@ -79,22 +103,30 @@ _HOMES = {
     "embstore.learn.finetuning": ("FinetuneOptions",),
     "embstore.learn.knn": ("KNNHead",),
     "embstore.learn.logistic": ("LogisticHead",),
+    "embstore.learn.verdict": ("Verdict",),
     "embstore.maps.audit_report": ("write_audit",),
     "embstore.maps.layout": ("ProjectionOptions",),
-    "embstore.maps.map_page": ("write_map",),
     "embstore.maps.pictures": ("LabelledPoints", "density_picture", "scatter_picture"),
-    "embstore.maps.projection": ("Projector",),
     "embstore.maps.report": ("write_report",),
     "embstore.outputs": ("check_folder",),
-    "embstore.records": ("Encoded", "Neighbor", "Prediction", "Record", "Rejected", "TextEncoder"),
+    "embstore.records": (
+        "Encoded",
+        "Neighbor",
+        "Prediction",
+        "Progress",
+        "Record",
+        "Rejected",
+        "TextEncoder",
+    ),
     "embstore.service.options": ("ServeOptions",),
     "embstore.service.server": ("serve",),
+    "embstore.store.certificate": ("Recall",),
     "embstore.store.index_options": ("IndexOptions", "parse_bytes"),
     "embstore.store": ("Split", "Verification", "delete_store", "find_store", "verify_store"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: PLE0604, RUF100
+__all__ = [
     "Audit",
     "AuditOptions",
     "BuildReport",
@@ -102,8 +134,10 @@ __all__ = [  # noqa: PLE0604, RUF100
     "Classifier",
     "CompareOptions",
     "Comparison",
+    "DiskFailure",
     "EmbstoreError",
     "Encoded",
+    "EncoderMismatch",
     "EncoderOptions",
     "EpochScore",
     "Examination",
@@ -114,30 +148,41 @@ __all__ = [  # noqa: PLE0604, RUF100
     "FinetunedClassifier",
     "FitReport",
     "HeadOptions",
+    "HubUnreachable",
     "IndexOptions",
+    "Interrupted",
+    "InvalidData",
+    "InvalidInput",
+    "InvalidModel",
     "KNNHead",
     "LabelledPoints",
     "LogisticHead",
     "Neighbor",
     "Neighborhood",
+    "NotFound",
+    "NotReady",
     "PathReport",
     "Prediction",
+    "Progress",
     "Projection",
     "ProjectionOptions",
     "ProjectionOutputs",
-    "Projector",
     "ReadOptions",
+    "Recall",
     "Record",
     "Rejected",
     "RelabelReport",
     "ServeOptions",
     "Split",
     "Store",
+    "StoreDamaged",
     "StoreInfo",
+    "StoreLocked",
     "StoreSummary",
     "TextDataset",
     "TextEncoder",
     "TorchEncoder",
+    "Verdict",
     "Verification",
     "audit_store",
     "build_store",
@@ -151,12 +196,10 @@ __all__ = [  # noqa: PLE0604, RUF100
     "describe_store",
     "examine_encoder",
     "export_store",
-    "faster_encoder",
     "find_neighbors",
     "find_neighbors_of_record",
     "find_store",
     "finetune_model",
-    "finetuned_outcome",
     "fit_head",
     "list_stores",
     "load_encoder",
@@ -166,11 +209,9 @@ __all__ = [  # noqa: PLE0604, RUF100
     "relabel_store",
     "scatter_picture",
     "serve",
-    "stored_encoder",
     "undo_relabelling",
     "verify_store",
     "write_audit",
-    "write_map",
     "write_report",
     "write_rows",
 ]

@@ -14,7 +14,7 @@ from embstore.errors import DiskFailure, InvalidInput
 PAGES = (".html", ".htm")
 
 
-def check_file(path: Path, suffixes: Sequence[str], *, overwrite: bool, other: str = "") -> None:
+def check_file(path: str | Path, suffixes: Sequence[str], *, overwrite: bool, other: str = "") -> None:
     """Refuse a file that cannot be written; ``other`` is what writes its suffix, where something else does.
 
     Raises
@@ -24,6 +24,7 @@ def check_file(path: Path, suffixes: Sequence[str], *, overwrite: bool, other: s
     DiskFailure
         Its folder cannot be written to.
     """
+    path = Path(path)
     if path.suffix.lower() not in suffixes:
         raise InvalidInput(
             f"{path} has no format that can be written.",
@@ -41,7 +42,7 @@ def check_file(path: Path, suffixes: Sequence[str], *, overwrite: bool, other: s
         raise InvalidInput(f"{path} exists already.", fix="--overwrite, or another name")
 
 
-def check_folder(folder: Path, *, overwrite: bool) -> None:
+def check_folder(folder: str | Path, *, overwrite: bool) -> None:
     """Refuse a folder that cannot be written; one that is missing is made later.
 
     Raises
@@ -51,6 +52,7 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
     DiskFailure
         It cannot be written to, or not be made.
     """
+    folder = Path(folder)
     check_writable(folder)
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise InvalidInput(f"{folder} is not empty.", fix="--overwrite, or choose another folder")

@@ -129,6 +129,10 @@ def test_a_module_has_at_most_300_lines(path: Path) -> None:
 def test_the_public_names_are_those_that_are_typed() -> None:
     import embstore
 
+    tree = ast.parse((ROOT / "embstore" / "__init__.py").read_text(encoding="utf-8"))
+    typed = next(one for one in tree.body if isinstance(one, ast.If))
+    names = [alias.name for one in typed.body if isinstance(one, ast.ImportFrom) for alias in one.names]
+    assert sorted(names) == sorted(embstore._HOME_OF) == sorted(embstore.__all__)
     for name in embstore.__all__:
         assert getattr(embstore, name) is not None
     assert set(embstore.__all__) <= set(dir(embstore))

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import embstore
-import embstore.flows.opening  # (a store opened here can load its encoder)
 from embstore.errors import InvalidInput
 from embstore.flows.audited import AuditedRecords, audited_records
 from embstore.flows.label_errors import Suspects, find_suspects

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from embstore.data import ReadOptions, TextDataset, open_dataset
+from embstore.data import SAMPLE, ReadOptions, TextDataset, open_dataset
 from embstore.encode.onnx_background import start_export
 from embstore.errors import Interrupted, InvalidData, InvalidInput, InvalidModel
 from embstore.flows.encoders import EncoderChoice, encoder_for
@@ -22,6 +22,7 @@ from embstore.store.database import Build
 from embstore.store.index_options import IndexOptions
 from embstore.store.snapshot import RecordsReader
 from embstore.store.writer import StoreWriter, open_writer
+from embstore.wording import store_argument
 
 # Records that are committed together. Fixed, so that a build which was stopped and went on forms the same
 # batches, and so the same bytes, as one that was not.
@@ -87,7 +88,7 @@ class _Counts:
 
 
 def build_store(  # noqa: PLR0913 (each is one decision of the user's)
-    dataset: str | Path | Sequence[str] = "sample",
+    dataset: str | Path | Sequence[str] | None = None,
     store: str | Path | None = None,
     *,
     home: str | Path | None = None,
@@ -102,8 +103,9 @@ def build_store(  # noqa: PLR0913 (each is one decision of the user's)
 
     Parameters
     ----------
-    dataset : str, Path or sequence of str
-        Hub id, file, folder, ``split=file`` pairs, or ``sample``.
+    dataset : str, Path or sequence of str, optional
+        Hub id, file, folder, ``split=file`` pairs, or ``sample``; by default that, but for a store that holds
+        another dataset.
     store : str or Path, optional
         Name under the home, or a path; by default the dataset's own name.
     home : str or Path, optional
@@ -142,10 +144,10 @@ def build_store(  # noqa: PLR0913 (each is one decision of the user's)
         Ctrl-C; the same call goes on where it stopped.
     """
     begun = time.monotonic()
-    source = open_dataset(dataset, options or ReadOptions())
+    source = open_dataset(SAMPLE if dataset is None else dataset, options or ReadOptions())
     path = store_path(_default_name(source.name) if store is None else store, home)
-    if store is None:
-        _check_same_origin(path, source.origin)
+    if store is None or dataset is None:
+        _check_same_origin(path, source.origin, named=dataset is not None)
     chosen = encoder_for(encoder, path, device)
     with open_writer(path, chosen) as writer:
         build = writer.begin_build(source.origin, source.fingerprint, keep_others=add)
@@ -259,15 +261,16 @@ def _default_name(dataset: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "store"
 
 
-def _check_same_origin(path: Path, origin: str) -> None:
-    """Refuse to replace, under a name that nobody typed, the records of another dataset."""
+def _check_same_origin(path: Path, origin: str, *, named: bool) -> None:
+    """Refuse to replace the records of another dataset where that or the store was not named."""
     if not is_store(path):
         return
     with RecordsReader(path / "records.db") as reader:
         last = reader.last_build()
     if last and last["dataset"] != origin:
+        replace = f"-s {path.name} to replace its records, or -s ANOTHER-NAME to keep both"
         raise InvalidInput(
             f"The store {path} was built from another dataset.",
             why=f"It holds {last['dataset']}, this is {origin}.",
-            fix=f"-s {path.name} to replace its records, or -s ANOTHER-NAME to keep both",
+            fix=replace if named else f"embstore build DATASET {store_argument(path)}",
         )

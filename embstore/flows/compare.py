@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,9 +162,11 @@ def compare_methods(
         encode_seconds, latencies = _timed(opened, task, outcomes)
         # By what it was not fitted on, and not by the texts that judge it.
         best = max(outcomes[1:], key=lambda outcome: outcome.held_out)
-        tuned = chosen.finetune and embstore.finetuned_outcome(
-            opened, task, chosen.finetune, progress, on_epoch
-        )
+        tuned: Outcome | None = None
+        if chosen.finetune:
+            # Only now: torch and transformers take their time.
+            finetuned = import_module("embstore.flows.finetune").finetuned_outcome
+            tuned = finetuned(opened, task, chosen.finetune, progress, on_epoch)
         if tuned:
             outcomes.append(tuned)
         methods = [
@@ -188,7 +191,7 @@ def compare_methods(
         }
         scores = next(one["clean_scores"] or one["scores"] for one in methods if one["name"] == best.name)
         accuracy = Score(**scores["accuracy"])
-        verdict = _verdict(task, accuracy, best, tuned or None, encode_seconds + fitted, chosen)
+        verdict = _verdict(task, accuracy, best, tuned, encode_seconds + fitted, chosen)
         return Comparison(content, verdict, notes_on(task))
 
 

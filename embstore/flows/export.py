@@ -14,7 +14,6 @@ from typing import IO, Any
 
 import numpy as np
 
-import embstore.flows.opening  # noqa: F401  (a store opened here can load its encoder)
 from embstore.data.handover import save_dataset, write_atlas_parquet, write_records_parquet
 from embstore.errors import DiskFailure, InvalidData
 from embstore.flows.export_outputs import beside, check_export, files_of, put_in_place

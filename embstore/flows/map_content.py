@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-import embstore.flows.opening  # noqa: F401  (a store opened here can load its encoder)
 from embstore.flows.projection import Projection
 from embstore.records import Rows, Similarities
 from embstore.store import Store

@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-import embstore
 from embstore.encode.onnx_background import start_export, tell_problem
 from embstore.encode.onnx_cache import switched_on, was_chosen
 from embstore.errors import EmbstoreError
 from embstore.records import TextEncoder
 from embstore.store import Store
 
+_ENCODERS = "embstore.flows.encoders"
+
 
 def _query_encoder(config: Mapping[str, Any], fingerprint: str) -> TextEncoder:
     """Return the exported encoder where there is one that agreed with torch, else torch's."""
     if switched_on() and (exported := _exported(fingerprint)) is not None:
         return exported
-    # Through the package's lazy names: a store is read without importing torch.
-    encoder: TextEncoder = embstore.stored_encoder(config)
+    # Only now: a store is read without importing torch.
+    encoder: TextEncoder = import_module(_ENCODERS).stored_encoder(config)
     if switched_on() and encoder.fingerprint == fingerprint:
         start_export(config, fingerprint)
         tell_problem(fingerprint)
@@ -38,11 +39,14 @@ def serving_encoder(config: Mapping[str, Any], fingerprint: str) -> TextEncoder 
     It is torch's where that is known to be faster by an arithmetic that passed the gate, else None: what a
     query runs is as good. One of the two answers all: a text has one embedding, alone and among others.
     """
+    if not was_chosen(fingerprint):
+        return None
     try:
-        return embstore.faster_encoder(config, fingerprint) if was_chosen(fingerprint) else None
+        encoder: TextEncoder | None = import_module(_ENCODERS).faster_encoder(config, fingerprint)
     except EmbstoreError:
         # The model's files are gone: the export answers without them, or says so where there is none.
         return None
+    return encoder
 
 
 # The wings do not know each other; here, one floor up, they meet.

@@ -9,14 +9,13 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-import embstore
-import embstore.flows.opening  # (a store opened here can load its encoder)
 from embstore.errors import DiskFailure, InvalidData, NotFound, StoreDamaged, StoreLocked
 from embstore.flows.labelled import check_split
 from embstore.maps.layout import Coordinates, Nearest, ProjectionOptions, check_size, minmax
@@ -206,7 +205,7 @@ def _lay_out(
         embeddings = minmax(embeddings, embeddings[fitted])
     if options.metric == "cosine":
         graph = _graph(store, rows, names, embeddings, options)
-    projector = embstore.Projector(options)
+    projector = import_module("embstore.maps.projection").Projector(options)
     fit_splits = list(dict.fromkeys(names[fitted].tolist()))
     nearest = _nearest(graph, rows[fitted], rows[fitted], fit_splits, options.neighbors - 1)
     coordinates = np.empty((len(rows), options.dim), dtype=np.float32)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,6 +22,7 @@ from embstore.outputs import PAGES, check_file, complete_bytes
 
 TABLES = (".csv", ".jsonl", ".parquet", ".npy")
 PICTURES = (".png", ".svg")
+_Write: TypeAlias = Callable[[Projection, Path], None]
 _OPTIONS = {"--output": TABLES, "--picture": PICTURES, "--html": PAGES}
 
 
@@ -28,12 +32,12 @@ class ProjectionOutputs:
 
     Parameters
     ----------
-    tables : sequence of Path
+    tables : sequence of str or Path
         Coordinates with id, split, label and text as ``.csv``, ``.jsonl`` or ``.parquet``; ``.npy`` has the
         coordinates alone, float32 of shape (n, dim), in the same order.
-    picture, density : Path, optional
+    picture, density : str or Path, optional
         ``.png`` or ``.svg`` of all labels in one, and of a density panel each.
-    page : Path, optional
+    page : str or Path, optional
         ``.html``, interactive, without network.
     raw : bool
         Leave CSV cells that look like formulas as they are.
@@ -41,10 +45,10 @@ class ProjectionOutputs:
         Replace files that are there.
     """
 
-    tables: Sequence[Path] = ()
-    picture: Path | None = None
-    density: Path | None = None
-    page: Path | None = None
+    tables: Sequence[str | Path] = ()
+    picture: str | Path | None = None
+    density: str | Path | None = None
+    page: str | Path | None = None
     raw: bool = False
     overwrite: bool = False
 
@@ -61,14 +65,12 @@ class ProjectionOutputs:
         """
         if dim != 2 and (self.picture or self.density or self.page):
             raise InvalidInput("Pictures and pages are of 2 dimensions.", fix="--dim 2")
-        wanted: list[tuple[Path, Sequence[str]]] = [(path, TABLES) for path in self.tables]
-        wanted += [(path, PICTURES) for path in (self.picture, self.density) if path]
-        wanted += [(self.page, PAGES)] if self.page else []
-        for path, suffixes in wanted:
+        planned = self._planned()
+        for path, suffixes, _ in planned:
             others = [option for option, known in _OPTIONS.items() if path.suffix.lower() in known]
             other = f"{others[0]} {shlex.quote(str(path))}" if others else ""
             check_file(path, suffixes, overwrite=self.overwrite, other=other)
-        names = [path.resolve() for path, _ in wanted]
+        names = [path.resolve() for path, *_ in planned]
         if twice := [name for name in names if names.count(name) > 1]:
             raise InvalidInput(f"{twice[0]} is to be written twice.", fix="a name for each output")
 
@@ -83,23 +85,42 @@ class ProjectionOutputs:
             A file cannot be written; it is as it was.
         """
         self.check(projection.options.dim)
-        for path in self.tables:
-            _write_table(projection, path, raw=self.raw)
-        drawn: list[tuple[Path | None, Callable[..., bytes]]] = [
-            (self.picture, embstore.scatter_picture),
-            (self.density, embstore.density_picture),
+        planned = self._planned()
+        for path, _, write in planned:
+            write(projection, path)
+        return [path for path, *_ in planned]
+
+    def _planned(self) -> list[tuple[Path, Sequence[str], _Write]]:
+        """Return each file with the suffixes that it may have and what writes it."""
+        table: _Write = partial(_write_table, raw=self.raw)
+        page: _Write = partial(_write_page, overwrite=self.overwrite)
+        wanted: list[tuple[str | Path | None, Sequence[str], _Write]] = [
+            *((path, TABLES, table) for path in self.tables),
+            (self.picture, PICTURES, _write_scatter),
+            (self.density, PICTURES, _write_density),
+            (self.page, PAGES, page),
         ]
-        for picture, draw in drawn:
-            if picture:
-                points = embstore.LabelledPoints(
-                    projection.coordinates, projection.labels, *projection.title()
-                )
-                content = draw(points, picture.suffix.lower())
-                with complete_bytes(picture) as file:
-                    file.write(content)
-        if self.page:
-            embstore.write_map(map_content(projection), self.page, overwrite=self.overwrite)
-        return [*self.tables, *(path for path in (self.picture, self.density, self.page) if path)]
+        return [(Path(path), suffixes, write) for path, suffixes, write in wanted if path]
+
+
+def _write_scatter(projection: Projection, path: Path) -> None:
+    _draw(embstore.scatter_picture, projection, path)
+
+
+def _write_density(projection: Projection, path: Path) -> None:
+    _draw(embstore.density_picture, projection, path)
+
+
+def _draw(draw: Callable[..., bytes], projection: Projection, path: Path) -> None:
+    points = embstore.LabelledPoints(projection.coordinates, projection.labels, *projection.title())
+    content = draw(points, path.suffix.lower())
+    with complete_bytes(path) as file:
+        file.write(content)
+
+
+def _write_page(projection: Projection, path: Path, *, overwrite: bool) -> None:
+    # Only now: plotly takes its time.
+    import_module("embstore.maps.map_page").write_map(map_content(projection), path, overwrite=overwrite)
 
 
 def _write_table(projection: Projection, path: Path, *, raw: bool) -> None:

@@ -23,19 +23,19 @@ def rows_of(columns: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
         yield dict(zip(columns, values, strict=True))
 
 
-def check_output(path: Path, *, overwrite: bool) -> None:
+def check_output(path: str | Path, *, overwrite: bool) -> None:
     """Refuse a file of rows that cannot be written, before any work is done; see `embstore.outputs`."""
     check_file(path, SUFFIXES, overwrite=overwrite)
 
 
 def write_rows(
-    path: Path, rows: Iterable[Mapping[str, Any]], *, raw: bool = False, columns: Sequence[str] = ()
+    path: str | Path, rows: Iterable[Mapping[str, Any]], *, raw: bool = False, columns: Sequence[str] = ()
 ) -> int:
     """Write rows of the same keys to a CSV or JSON Lines file; return how many.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         Suffix ``.csv`` or ``.jsonl``. Appears once all rows are written; an older file stays until then.
     rows : iterable of mappings
         JSON values; all with the keys of the first.
@@ -50,6 +50,7 @@ def write_rows(
     DiskFailure
         The disk is full or refuses; ``path`` is as it was.
     """
+    path = Path(path)
     with _complete(path) as file:
         if path.suffix.lower() == ".jsonl":
             return _write_lines(file, rows)

@@ -8,18 +8,20 @@ from typing import Any
 
 from embstore.maps import words
 from embstore.maps.figures import PALETTE
-from embstore.maps.pages import template, write_page
+from embstore.maps.pages import Presented, template, write_page
 
 CONTENT = "audit.json"
 
 
-def write_audit(content: Mapping[str, Any], folder: str | Path, *, overwrite: bool = False) -> Path:
+def write_audit(
+    content: Mapping[str, Any] | Presented, folder: str | Path, *, overwrite: bool = False
+) -> Path:
     """Write an audit as ``index.html``, and its numbers as ``audit.json`` beside it.
 
     Parameters
     ----------
-    content : mapping
-        JSON values, as `Audit.as_json` gives them.
+    content : Audit, or mapping
+        Itself, or the JSON values that its ``as_json`` gives.
     folder : str or Path
         Made where it is missing.
     overwrite : bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -17,8 +17,15 @@ PAGE = "index.html"
 _FILTERS = ("percent", "signed", "count", "seconds", "milliseconds", "size", "chance", "sentence", "shorten")
 
 
+class Presented(Protocol):
+    """A result, such as `Comparison` or `Audit`, that has JSON values."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return them."""
+
+
 def write_page(
-    content: Mapping[str, Any],
+    content: Mapping[str, Any] | Presented,
     render: Callable[[Mapping[str, Any]], str],
     folder: str | Path,
     numbers: str,
@@ -29,7 +36,7 @@ def write_page(
 
     Parameters
     ----------
-    content : mapping
+    content : mapping, or a result with ``as_json``
         JSON values.
     render : callable
         Called once the folder is known to be fit.
@@ -42,8 +49,9 @@ def write_page(
     """
     target = Path(folder)
     check_folder(target, overwrite=overwrite)
-    values = json.dumps(content, ensure_ascii=False, indent=1)
-    write_texts(target, {numbers: values + "\n", PAGE: render(content)})
+    values = content if isinstance(content, Mapping) else content.as_json()
+    lines = json.dumps(values, ensure_ascii=False, indent=1) + "\n"
+    write_texts(target, {numbers: lines, PAGE: render(values)})
     return target / PAGE
 
 

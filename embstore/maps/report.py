@@ -17,7 +17,7 @@ from embstore.maps.figures import (
     confusion_figure,
     curve_figure,
 )
-from embstore.maps.pages import template, write_page
+from embstore.maps.pages import Presented, template, write_page
 
 CONTENT = "comparison.json"
 _SCORES = {
@@ -31,13 +31,15 @@ _HUES = {"dummy": 0, "knn": 1, "logistic": 2, "fine-tuned": 3}
 _MOST_CONFUSED = 8
 
 
-def write_report(comparison: Mapping[str, Any], folder: str | Path, *, overwrite: bool = False) -> Path:
+def write_report(
+    comparison: Mapping[str, Any] | Presented, folder: str | Path, *, overwrite: bool = False
+) -> Path:
     """Write a comparison as ``index.html``, and its numbers as ``comparison.json`` beside it.
 
     Parameters
     ----------
-    comparison : mapping
-        JSON values, as `Comparison.as_json` gives them.
+    comparison : Comparison, or mapping
+        Itself, or the JSON values that its ``as_json`` gives.
     folder : str or Path
         Made where it is missing.
     overwrite : bool

@@ -111,11 +111,16 @@ def delete_store(store: str | Path, *, home: str | Path | None = None) -> Path:
     ------
     NotFound
         There is no such store.
+    InvalidInput
+        ``store`` is None.
     StoreLocked
         It is being written.
     DiskFailure
         The folder cannot be changed.
     """
+    if store is None:
+        # Elsewhere that is the store built last, which nobody means to lose unnamed.
+        raise InvalidInput("The store to delete is not named.", fix="embstore list")
     named = find_store(store, home)
     # A link or "." cannot be renamed in place of the folder that it means.
     path = named.resolve()

@@ -147,6 +147,8 @@ class Store:
 
         Raises
         ------
+        InvalidInput
+            They are a mask, or no whole numbers.
         NotFound
             The store has no such row.
         """
@@ -278,12 +280,15 @@ class Store:
         return index_or_problem(self.path / "index", self.snapshot.index, self.dim)
 
     def _checked(self, rows: Rows) -> Rows:
-        end = self.snapshot.n_rows
+        end, rows = self.snapshot.n_rows, np.asarray(rows)
+        if rows.ndim != 1 or (len(rows) and rows.dtype.kind not in "iu"):
+            why = f"These have shape {rows.shape} and dtype {rows.dtype}."
+            raise InvalidInput("Rows are whole numbers.", why=why, fix="np.flatnonzero(mask) of a mask")
         if len(rows) and not 0 <= rows.min() <= rows.max() < end:
             raise NotFound(
                 f"The rows of {self.name} are 0 to {end - 1}.", why=f"Not {rows.min()} to {rows.max()}."
             )
-        return rows
+        return rows.astype(np.int64, copy=False)
 
     def _search(self, queries: Embeddings, k: int, allowed: Allowed) -> tuple[Similarities, Rows]:
         segments = self.snapshot.segments

@@ -140,7 +140,7 @@ def test_a_report_takes_texts_as_texts(store: str, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "report" / "audit.json").read_text())["records"] == 44
     with pytest.raises(InvalidInput, match="not empty"):
         embstore.write_audit(content, tmp_path / "report")
-    embstore.write_audit(content, tmp_path / "report", overwrite=True)
+    embstore.write_audit(embstore.audit_store(store), str(tmp_path / "report"), overwrite=True)
 
 
 def test_the_commands_audit_relabel_and_undo(

@@ -217,6 +217,22 @@ def test_an_unnamed_build_does_not_replace_the_store_of_another_dataset(
         build_store(write_csv(tmp_path / "elsewhere" / "mine.csv", ["x"]), encoder=stub_encoder)
 
 
+def test_a_build_without_a_dataset_does_not_replace_another_one_by_the_sample(
+    table: Path, stub_encoder: StubEncoder
+) -> None:
+    path = Path(build(table, stub_encoder).store)
+    with pytest.raises(InvalidInput, match="another dataset") as caught:
+        build_store(store="mine", encoder=stub_encoder)
+    assert caught.value.fix == f"embstore build DATASET -s {path}"
+    assert build(table, stub_encoder).records == 60
+
+
+@pytest.mark.parametrize("nothing", ["", [], [""]], ids=str)
+def test_a_dataset_without_a_name_is_not_the_sample(stub_encoder: StubEncoder, nothing: str | list) -> None:
+    with pytest.raises(InvalidInput, match="is empty"):
+        build_store(nothing, "mine", encoder=stub_encoder)
+
+
 def test_progress_counts_up_to_the_total(table: Path, stub_encoder: StubEncoder) -> None:
     seen: list[tuple[int, int | None]] = []
     build(table, stub_encoder, progress=lambda done, total: seen.append((done, total)))

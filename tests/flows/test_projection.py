@@ -98,7 +98,7 @@ def test_as_few_records_as_are_not_refused_are_laid_out(dim: int) -> None:
 
 
 def test_a_picture_of_three_dimensions_is_refused_before_any_work(tmp_path: Path) -> None:
-    outputs = embstore.ProjectionOutputs(page=tmp_path / "map.html")
+    outputs = embstore.ProjectionOutputs(page=str(tmp_path / "map.html"))
     outputs.check(2)
     with pytest.raises(InvalidInput, match="2 dimensions"):
         outputs.check(3)

@@ -188,6 +188,13 @@ def test_delete_removes_all_of_a_store_and_nothing_else(home: Path) -> None:
     assert [path.name for path in home.iterdir()] == ["b"]
 
 
+def test_delete_does_not_take_the_store_built_last_for_none(home: Path) -> None:
+    fill(home / "a", numbered(2), ENCODER)
+    with pytest.raises(InvalidInput, match="not named"):
+        delete_store(None, home=home)
+    assert (home / "a").is_dir()
+
+
 def test_delete_refuses_a_folder_that_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "precious").touch()
     with pytest.raises(NotFound):

@@ -68,6 +68,16 @@ def test_records_come_in_the_order_asked_for(store: Store) -> None:
     assert store.records(np.array([30, 2, 30])) == [SPLIT_IN_TWO[30], SPLIT_IN_TWO[2], SPLIT_IN_TWO[30]]
 
 
+def test_rows_may_be_a_list_and_a_mask_is_refused(store: Store) -> None:
+    assert store.records([30, 2]) == [SPLIT_IN_TWO[30], SPLIT_IN_TWO[2]]
+    assert store.records([]) == []
+    assert store.embeddings([30, 2]).shape == (2, store.dim)
+    for rows in (np.arange(40) > 37, np.array([0.0, 1.7]), np.array([[1]])):
+        for read in (store.records, store.embeddings):
+            with pytest.raises(InvalidInput, match="whole numbers"):
+                read(rows)
+
+
 def test_more_records_than_are_fetched_at_once_come_in_order(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

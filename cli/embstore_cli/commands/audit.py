@@ -54,7 +54,7 @@ def audit(
     found = embstore.audit_store(store, home=home, options=embstore.AuditOptions(**chosen))
     if report:
         # First, for it takes an empty folder, and the output may stand in the same.
-        page = embstore.write_audit(found.as_json(), report, overwrite=overwrite)
+        page = embstore.write_audit(found, report, overwrite=overwrite)
         screen.print_note(f"Report: {page}")
     if output:
         n = embstore.write_rows(output, found.review, raw=raw, columns=found.columns)

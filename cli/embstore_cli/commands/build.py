@@ -70,7 +70,7 @@ def build(
     reading = ("text_column", "label_column", "id_column", "delimiter", "encoding", "config", "revision")
     with output.progress_bar("building") as progress:
         report = embstore.build_store(
-            dataset or "sample",
+            dataset or None,
             store,
             home=home,
             encoder=_encoder_options(options),

@@ -82,7 +82,7 @@ def compare(
     for note in found.notes:
         output.print_note(note)
     if report:
-        page = embstore.write_report(found.as_json(), report, overwrite=overwrite)
+        page = embstore.write_report(found, report, overwrite=overwrite)
         output.print_note(f"Report: {page}")
     if as_json:
         output.print_json(found.as_json())
