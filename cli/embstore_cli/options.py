@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
+
+import embstore
 
 Command = TypeVar("Command", bound=Any)
 
@@ -31,6 +33,52 @@ def json_option(command: Command) -> Command:
         command
     )
     return decorated
+
+
+def reading_options(command: Command) -> Command:
+    """Add what `embstore.ReadOptions` takes; `read_options` makes it of them."""
+    for option in reversed(
+        [
+            click.option(
+                "--text-column", metavar="NAME", help="Column of the texts.  [text, sentence, content, ...]"
+            ),
+            click.option(
+                "--label-column", metavar="NAME", help="Column of the labels.  [label, category, intent, ...]"
+            ),
+            click.option(
+                "--id-column", metavar="NAME", help="Column of the ids.  [id, else made from split and text]"
+            ),
+            click.option(
+                "--split", "splits", multiple=True, metavar="NAME", help="Only this split; may be repeated."
+            ),
+            click.option(
+                "--delimiter", metavar="CHAR", help="Delimiter of a CSV file.  [, or tab by its suffix]"
+            ),
+            click.option(
+                "--encoding",
+                default="utf-8",
+                show_default=True,
+                help="Character encoding of a text file.",
+            ),
+            click.option("--config", metavar="NAME", help="Configuration of a hub dataset."),
+            click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub dataset."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+#: Names of the parameters that `reading_options` adds.
+READING = (
+    *("text_column", "label_column", "id_column", "splits"),
+    *("delimiter", "encoding", "config", "revision"),
+)
+
+
+def read_options(chosen: Mapping[str, Any]) -> embstore.ReadOptions:
+    """Return what `reading_options` added to the options of a command."""
+    found = {name: chosen[name] for name in READING}
+    return embstore.ReadOptions(**{**found, "splits": list(chosen["splits"]) or None})
 
 
 def finetune_options(command: Command) -> Command:

@@ -246,6 +246,8 @@ def test_a_mistake_gets_an_exit_code_a_fix_and_no_traceback(
         (["compare", "--seeds", "3"], "--seeds", "--curve or --shots"),
         (["classify", "a text", "--text-column", "words"], "--text-column", "--file"),
         (["doctor", "--label-column", "mood"], "--label-column", "DATASET"),
+        (["classify", "a text", "--split", "test"], "--split", "--file"),
+        (["doctor", "--delimiter", ";"], "--delimiter", "DATASET"),
         (["classify", "a text", "--overwrite"], "--overwrite", "--output"),
         (["classify", "a text", "--raw"], "--raw", "--output"),
         (["audit", "--raw", "--report", "page"], "--raw", "--output"),

@@ -16,6 +16,7 @@ from embstore.errors import EncoderMismatch, InvalidData, InvalidInput, NotFound
 from embstore.records import Encoded, TextEncoder
 from embstore.store.derived import read_derived
 from embstore.store.keeping import write_derived
+from embstore_cli.main import run
 
 WORDS = {"sad": ["sad", "late", "why"], "happy": ["happy", "so", "feel"]}
 
@@ -219,6 +220,22 @@ def test_a_dataset_is_classified_into_a_file(tmp_path: Path, store: str, suffix:
     assert [bool(row["error"]) for row in found] == [False, True, False]
     assert found[2]["given"] == "happy"
     assert found[0]["text"] == ("'=1+1 sad" if suffix == "csv" else "=1+1 sad")
+
+
+def test_the_command_reads_any_dataset_that_build_reads(tmp_path: Path, store: str) -> None:
+    embstore.fit_head(store)
+    (tmp_path / "a.csv").write_bytes("Nr;Wörter;Gefühl\n7;so sad;sad\n".encode("latin-1"))
+    (tmp_path / "b.csv").write_bytes("Nr;Wörter;Gefühl\n8;so happy;happy\n".encode("latin-1"))
+    output = tmp_path / "answers.jsonl"
+    columns = ["--text-column", "Wörter", "--label-column", "Gefühl", "--id-column", "Nr"]
+    files = ["--file", f"train={tmp_path / 'a.csv'}", "--file", f"test={tmp_path / 'b.csv'}"]
+    how = ["--delimiter", ";", "--encoding", "latin-1", "--output", str(output)]
+    assert run(["classify", "-s", store, *files, *columns, *how]) == 0
+    found = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [(one["id"], one["split"], one["given"]) for one in found] == [
+        ("7", "train", "sad"),
+        ("8", "test", "happy"),
+    ]
 
 
 def test_a_text_that_the_encoder_fails_on_is_one_row_with_an_error(

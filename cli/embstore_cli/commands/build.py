@@ -9,7 +9,7 @@ import click
 
 import embstore
 from embstore.wording import store_argument
-from embstore_cli.options import home_option, json_option, store_option
+from embstore_cli.options import home_option, json_option, read_options, reading_options, store_option
 
 QUARANTINED = 3
 
@@ -18,14 +18,7 @@ QUARANTINED = 3
 @click.argument("dataset", nargs=-1)
 @store_option("the dataset's name")
 @home_option
-@click.option("--text-column", metavar="NAME", help="Column of the texts.  [text, sentence, content, ...]")
-@click.option("--label-column", metavar="NAME", help="Column of the labels.  [label, category, intent, ...]")
-@click.option("--id-column", metavar="NAME", help="Column of the ids.  [id, else made from split and text]")
-@click.option("--split", "splits", multiple=True, metavar="NAME", help="Only this split; may be repeated.")
-@click.option("--delimiter", metavar="CHAR", help="Delimiter of a CSV file.  [, or tab by its suffix]")
-@click.option("--encoding", default="utf-8", show_default=True, help="Character encoding of a text file.")
-@click.option("--config", metavar="NAME", help="Configuration of a hub dataset.")
-@click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub dataset.")
+@reading_options
 @click.option("--model", metavar="MODEL", help="Hub id, folder or short name.  [all-MiniLM-L6-v2]")
 @click.option("--model-revision", metavar="REV", help="Branch, tag or commit of a hub model.")
 @click.option(
@@ -54,7 +47,6 @@ def build(
     dataset: tuple[str, ...],
     store: str | None,
     home: str | None,
-    splits: tuple[str, ...],
     device: str,
     add: bool,
     as_json: bool,
@@ -67,16 +59,13 @@ def build(
     """
     from embstore_cli import output
 
-    reading = ("text_column", "label_column", "id_column", "delimiter", "encoding", "config", "revision")
     with output.progress_bar("building") as progress:
         report = embstore.build_store(
             dataset or None,
             store,
             home=home,
             encoder=_encoder_options(options),
-            options=embstore.ReadOptions(
-                splits=list(splits) or None, **{name: options[name] for name in reading}
-            ),
+            options=read_options(options),
             device=device,
             add=add,
             index=_index_options(options),

@@ -10,7 +10,15 @@ import click
 
 import embstore
 from embstore.wording import counted
-from embstore_cli.options import home_option, json_option, refuse_unless, store_option
+from embstore_cli.options import (
+    READING,
+    home_option,
+    json_option,
+    read_options,
+    reading_options,
+    refuse_unless,
+    store_option,
+)
 from embstore_cli.stdin import texts_of
 
 QUARANTINED = 3
@@ -23,19 +31,24 @@ _EVIDENCE = ("similarity", "label", "id", "text")
 @home_option
 @click.option("--head", metavar="NAME", help="Which head answers.  [the one fitted last]")
 @click.option("-k", "evidence", type=int, default=3, show_default=True, help="Training texts shown.")
-@click.option("--file", "dataset", metavar="DATASET", help="Classify a dataset, as build takes it, instead.")
+@click.option(
+    "--file",
+    "dataset",
+    metavar="DATASET",
+    multiple=True,
+    help="Classify a dataset, as build takes it; repeatable.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this .csv or .jsonl file.")
 @click.option("--overwrite", is_flag=True, help="Replace the output file.")
 @click.option("--raw", is_flag=True, help="Leave CSV cells that look like formulas as they are.")
-@click.option("--text-column", metavar="NAME", help="Column of the texts.  [text, sentence, content, ...]")
+@reading_options
 @json_option
 def classify(
     texts: tuple[str, ...],
-    dataset: str | None,
+    dataset: tuple[str, ...],
     output: Path | None,
     overwrite: bool,
     raw: bool,
-    text_column: str | None,
     as_json: bool,
     **chosen: Any,
 ) -> int:
@@ -45,18 +58,18 @@ def classify(
     answer below the head's threshold: evidence is thin, the label is a guess. JSON is one object a text, one
     a line. --file takes any input that build takes; its answers go to --output, or to stdout as JSON.
     """
-    if bool(texts) == (dataset is not None):
+    if bool(texts) == bool(dataset):
         raise click.UsageError('Give TEXT or --file: embstore classify "some text"')
-    refuse_unless(dataset is not None, "--file", "text_column")
+    refuse_unless(bool(dataset), "--file", *READING)
     refuse_unless(output is not None, "--output", "overwrite", "raw")
 
     from embstore_cli import output as screen
 
     if output:
         embstore.check_output(output, overwrite=overwrite)
-    if dataset is not None:
-        reading = embstore.ReadOptions(text_column=text_column)
-        answers = embstore.classify_dataset(dataset, **chosen, options=reading)
+    reading = {name: chosen.pop(name) for name in READING}
+    if dataset:
+        answers = embstore.classify_dataset(dataset, **chosen, options=read_options(reading))
         return _deliver(answers, output, raw=raw)
     found = embstore.classify_texts(texts_of(texts), **chosen)
     if chosen["store"] is None:

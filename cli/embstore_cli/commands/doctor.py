@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 import embstore
-from embstore_cli.options import home_option, json_option, refuse_unless, store_option
+from embstore_cli.options import (
+    READING,
+    home_option,
+    json_option,
+    read_options,
+    reading_options,
+    refuse_unless,
+    store_option,
+)
 
 
 @click.command(epilog="Example: embstore doctor -s emotion --texts 2000")
@@ -16,8 +24,7 @@ from embstore_cli.options import home_option, json_option, refuse_unless, store_
 @home_option
 @click.option("--model", metavar="MODEL", help="Hub id, folder or short name.  [the store's]")
 @click.option("--texts", "n_texts", type=int, default=1000, show_default=True, help="How many are embedded.")
-@click.option("--text-column", metavar="NAME", help="Column of the texts of DATASET.")
-@click.option("--label-column", metavar="NAME", help="Column of the labels of DATASET.")
+@reading_options
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @json_option
 def doctor(
@@ -28,7 +35,7 @@ def doctor(
     n_texts: int,
     device: str,
     as_json: bool,
-    **columns: Any,
+    **reading: Any,
 ) -> None:
     """Measure every way that this machine has to run the encoder, on your own texts.
 
@@ -36,7 +43,7 @@ def doctor(
     head on held-out texts are shown. What --dtype auto takes in long builds follows from it and is kept for
     this machine; int8 is taken only where --dtype int8 asks for it.
     """
-    refuse_unless(bool(dataset), "DATASET", *columns)
+    refuse_unless(bool(dataset), "DATASET", *READING)
 
     from embstore_cli import output
 
@@ -45,7 +52,7 @@ def doctor(
         store,
         home=home,
         encoder=model,
-        options=embstore.ReadOptions(**columns),
+        options=read_options(reading),
         device=device,
         n_texts=n_texts,
     )
