@@ -47,7 +47,7 @@ def create_app(store: Path, options: ServeOptions) -> FastAPI:
     NotFound, InvalidInput
         The file of keys cannot be used.
     """
-    keys = read_keys(options.api_key_file) if options.api_key_file else ()
+    keys = () if options.api_key_file is None else read_keys(options.api_key_file)
     metrics = Metrics()
     desk = Desk(options, LiveStore(store, metrics), metrics)
     made = Reports(desk.live)

@@ -36,7 +36,7 @@ def describe(document: dict[str, Any], options: ServeOptions, dim: int | None) -
     for name in _UNUSED:
         models.pop(name, None)
     models[_PROBLEM] = ProblemAnswer.model_json_schema()
-    if options.api_key_file:
+    if options.api_key_file is not None:
         document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     return document
 
@@ -63,7 +63,7 @@ def _complete(path: str, operation: dict[str, Any], options: ServeOptions) -> No
     for status, wrong in (("4XX", "request"), ("5XX", "service")):
         told = f"What is wrong with the {wrong}"
         operation["responses"][status] = {"description": told, "content": content, "headers": RETRY_AFTER}
-    if options.api_key_file and is_guarded(path):
+    if options.api_key_file is not None and is_guarded(path):
         operation["security"] = [{"key": []}]
     for parameter in operation.get("parameters", []):
         if parameter["name"] == "k":

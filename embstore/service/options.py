@@ -80,6 +80,12 @@ class ServeOptions:
             raise _refused("port", self.port, "A port is 0 to 65,535.")
         if not 0 <= self.wait <= 100:
             raise _refused("wait", self.wait, "It is 0 to 100 milliseconds.")
+        if self.api_key_file == "":
+            raise InvalidInput(
+                "--api-key-file names no file: it is empty.",
+                why="Perhaps it is a variable of the shell that is not set; nobody would need a key.",
+                fix="--api-key-file FILE, or leave it out",
+            )
         self._check_together()
 
     def _check_together(self) -> None:

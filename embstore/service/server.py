@@ -58,7 +58,7 @@ def serve(
     """
     chosen = options or ServeOptions()
     # Before anything is bound: what is wrong with store or keys is told at once.
-    if chosen.api_key_file:
+    if chosen.api_key_file is not None:
         read_keys(chosen.api_key_file)
     with Store.open(store, home=home) as opened:
         path = opened.path.resolve()

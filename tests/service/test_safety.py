@@ -163,6 +163,8 @@ def test_no_page_loads_scripts_from_elsewhere(client: TestClient, path: str) -> 
         {"host": "192.168.1.2"},
         {"host": "example.org"},
         {"host": "0.0.0.0", "api_key_file": "keys"},
+        {"host": "0.0.0.0", "allow_hosts": ("127.0.0.1",), "api_key_file": ""},
+        {"api_key_file": ""},
         {"port": 70_000},
         {"port": -1},
         {"workers": 0},
