@@ -25,7 +25,8 @@ def map_content(projection: Projection) -> dict[str, Any]:
     -------
     dict
         ``title``, ``subtitle``, ``parameters``; lists of n by point: ``x``, ``y``, ``ids``, ``texts``,
-        ``labels``, ``splits``, ``predicted`` (the label that the nearest others vote for), ``agreement``
+        ``labels``, ``splits``, ``predicted`` (the label that the nearest others vote for,
+        None where none has one), ``agreement``
         (share of the nearest others of the same label), ``neighbors`` (positions) and ``similarities``.
     """
     # As a path: a name alone would be looked up in the usual home.
@@ -63,8 +64,11 @@ def map_content(projection: Projection) -> dict[str, Any]:
 
 def _votes(
     labels: list[str | None], similarities: Similarities, neighbors: Rows
-) -> tuple[list[str] | None, list[float] | None]:
-    """Return the label that the neighbors of each record vote for, and the share that has its own."""
+) -> tuple[list[str | None] | None, list[float] | None]:
+    """Return the label that the neighbors of each record vote for, and the share that has its own.
+
+    The label is None where no neighbor has one.
+    """
     names = sorted({label for label in labels if label is not None})
     if not names or not neighbors.size:
         return None, None
@@ -77,7 +81,8 @@ def _votes(
         known = np.flatnonzero(near[:, column] >= 0)
         votes[known, near[known, column]] += weights[known, column]
     same = (near[:, :_SHOWN] == codes[:, np.newaxis]) & (codes[:, np.newaxis] >= 0)
-    return [names[code] for code in votes.argmax(axis=1)], _rounded(same.mean(axis=1), 3)
+    said = zip(votes.argmax(axis=1), votes.any(axis=1), strict=True)
+    return [names[code] if voted else None for code, voted in said], _rounded(same.mean(axis=1), 3)
 
 
 def _rounded(values: Any, digits: int) -> list[float]:

@@ -31,7 +31,7 @@ def map_page(content: Mapping[str, Any]) -> str:
     content : mapping
         JSON values: ``title``, ``subtitle`` (str); ``parameters`` (pairs of str); lists of n, by point:
         ``x``, ``y`` (float), ``ids``, ``texts``, ``splits`` (str), ``labels`` (str or None), ``predicted``
-        (str), ``agreement`` (float in [0, 1]), ``neighbors`` (positions) and ``similarities``.
+        (str or None), ``agreement`` (float in [0, 1]), ``neighbors`` (positions) and ``similarities``.
         ``predicted`` and ``agreement`` may be None.
     """
     shown = {**presentable(content), "colors": list(COLORS)}

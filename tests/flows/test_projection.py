@@ -14,11 +14,13 @@ import pytest
 from sklearn.manifold import trustworthiness
 
 import embstore
+import stub_store
 from embstore.errors import InvalidData, InvalidInput, NotFound
 from embstore.flows.map_content import map_content
 from embstore.maps.layout import Nearest, minmax
 from embstore.maps.projection import Projector
 from embstore.store.derived import list_derived
+from embstore.store.graph import graph_of
 from embstore.store.keeping import drop_derived
 from embstore_cli.main import run
 from flows.test_classify import build, rows
@@ -55,6 +57,16 @@ def test_the_page_of_a_store_beside_another_of_its_name_shows_its_own_neighbors(
     )
     assert near["similarities"] == far["similarities"]
     assert near["neighbors"] == far["neighbors"]
+
+
+def test_a_record_whose_neighbors_have_no_label_is_predicted_none(tmp_path: Path) -> None:
+    stub_store.build(tmp_path, ["b", "b", *[None] * 60, "a", "a"])
+    found = map_content(embstore.project_store("mine"))
+    with embstore.Store.open("mine") as opened:
+        _, voting = graph_of(opened).within(opened.rows(), k=30)
+    for said, near in zip(found["predicted"], voting.tolist(), strict=True):
+        assert (said is None) == all(found["labels"][row] is None for row in near)
+    assert None in found["predicted"]
 
 
 def test_a_projection_keeps_neighbors_together_and_is_the_same_again() -> None:

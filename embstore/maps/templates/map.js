@@ -146,7 +146,7 @@
     current = i;
     element("record").hidden = false;
     const facts = [["id", data.ids[i]], ["split", data.splits[i]], ["label", data.labels[i] ?? NO_LABEL]];
-    if (data.predicted) facts.push(["predicted", data.predicted[i]]);
+    if (data.predicted) facts.push(["predicted", data.predicted[i] ?? NO_LABEL]);
     if (data.agreement) facts.push(["agreement", data.agreement[i].toFixed(2)]);
     element("facts").replaceChildren(...facts.flatMap(([name, value]) => fact(name, value)));
     element("text").textContent = data.texts[i];
