@@ -23,7 +23,7 @@ from embstore.store import Store
 
 router = APIRouter(prefix="/v1")
 # Raise it when kept reports have another form than before.
-_VERSION = 4
+_VERSION = 5
 # The lowest priority: requests go first.
 _NICE = 19
 _JSON: dict[int | str, dict[str, Any]] = {
@@ -48,7 +48,7 @@ class Reports:
     def __init__(self, live: LiveStore) -> None:
         self._live = live
         self._making: dict[Path, asyncio.Task[None]] = {}
-        self._failed: dict[Path, int] = {}
+        self._failed: dict[Path, str] = {}
         # One at a time: each takes all the memory and time that it can get.
         self._turn = asyncio.Semaphore(1)
 
@@ -75,7 +75,7 @@ class Reports:
         if file in self._failed:
             raise NotReady(
                 f"The {_NAMES[kind]} of {opened.name} cannot be made.",
-                why=f"The process that makes it ended with code {self._failed[file]}.",
+                why=self._failed[file],
                 fix=f"embstore {_COMMANDS[kind]} -s {opened.name}   # says why",
                 retry_after=600,
             )
@@ -95,27 +95,38 @@ class Reports:
         await asyncio.gather(*self._making.values(), return_exceptions=True)
 
     async def _make(self, kind: str, store: Path, file: Path) -> None:
-        async with self._turn:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "embstore.service.report", kind, str(store.absolute()), str(file)),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                # `-m` would import from the current folder, where anybody's json.py may stand.
-                env={**os.environ, "PYTHONSAFEPATH": "1"},
-            )
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
-            try:
-                if code := await process.wait():
+        try:
+            async with self._turn:
+                if why := await _ended(kind, store, file):
                     # Not begun again at each request: what failed would most likely fail again.
-                    self._failed[file] = code
-            finally:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                # So that it is gone, and no zombie, when the service is.
-                await process.wait()
-                del self._making[file]
+                    self._failed[file] = why
+        finally:
+            del self._making[file]
+
+
+async def _ended(kind: str, store: Path, file: Path) -> str:
+    """Have a process make a report; return why there is none, or the empty string."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "embstore.service.report", kind, str(store.absolute()), str(file)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            # `-m` would import from the current folder, where anybody's json.py may stand.
+            env={**os.environ, "PYTHONSAFEPATH": "1"},
+        )
+    except OSError as error:
+        return f"The process that makes it could not be started: {error.strerror}."
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+    try:
+        code = await process.wait()
+        return f"The process that makes it ended with code {code}." if code else ""
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        # So that it is gone, and no zombie, when the service is.
+        await process.wait()
 
 
 def reports_of(request: Request) -> Reports:

@@ -116,6 +116,18 @@ def test_a_report_that_ends_without_a_word_is_told_and_not_begun_again(
     assert (tmp_path / "count").read_text() == "begun\n"
 
 
+def test_a_report_whose_process_cannot_be_started_is_told(
+    tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with client_of(tiny_store) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", str(tmp_path / "none"))
+            told = until(lambda: (found := client.get("/v1/map")).status_code != 202 and found)
+        assert told.status_code == 503
+        assert "could not be started: No such file" in told.json()["why"]
+        assert client.get("/v1/map").status_code == 503
+
+
 def test_reports_of_older_states_are_removed(store: Path, tmp_path: Path) -> None:
     before = report_file(store, "audit")
     report.main("audit", str(store), str(before))
