@@ -254,8 +254,7 @@ def predictions(probabilities: Probabilities, scorer: LinearScorer | VoteScorer)
 
 
 def _head_name(store: Store, head: str | None) -> str:
-    entries = sorted(list_derived(store.reader, HEAD), key=lambda entry: entry.made)
-    names = [entry.name for entry in entries]
+    names = [entry.name for entry in list_derived(store.reader, HEAD)]
     if head is None and names:
         return names[-1]
     if head in names:

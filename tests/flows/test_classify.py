@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 import embstore
+import stub_store
 from embstore.errors import EncoderMismatch, InvalidData, InvalidInput, NotFound
 from embstore.records import Encoded, TextEncoder
 from embstore.store.derived import read_derived
 from embstore.store.keeping import write_derived
 from embstore_cli.main import run
+from store.test_verify import change
 
 WORDS = {"sad": ["sad", "late", "why"], "happy": ["happy", "so", "feel"]}
 
@@ -79,6 +81,15 @@ def test_the_head_fitted_last_answers_unless_one_is_named(store: str) -> None:
         embstore.fit_head(store, head=head)
     assert embstore.classify_texts(["sad"], store)[0].head == "logistic"
     assert embstore.classify_texts(["sad"], store, head="knn")[0].head == "knn"
+
+
+def test_the_head_fitted_last_is_that_of_the_last_commit_whatever_the_clock_said(tmp_path: Path) -> None:
+    stub_store.build(tmp_path, [*"ab"] * 10)
+    for head in ("knn", "logistic"):
+        embstore.fit_head("mine", head=head)
+    change(tmp_path / "home" / "mine", "UPDATE derived SET made = '2001-01-01' WHERE name = 'logistic'")
+    with embstore.Store.open("mine") as opened:
+        assert embstore.Classifier.of(opened).head == "logistic"
 
 
 def test_a_threshold_that_is_out_of_reach_abstains_and_says_so(tmp_path: Path, tiny_bert: Path) -> None:
