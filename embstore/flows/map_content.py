@@ -81,7 +81,7 @@ def _votes(
         known = np.flatnonzero(near[:, column] >= 0)
         votes[known, near[known, column]] += weights[known, column]
     same = (near[:, :_SHOWN] == codes[:, np.newaxis]) & (codes[:, np.newaxis] >= 0)
-    said = zip(votes.argmax(axis=1), votes.any(axis=1), strict=True)
+    said = zip(votes.argmax(axis=1), votes.max(axis=1) > 0, strict=True)
     return [names[code] if voted else None for code, voted in said], _rounded(same.mean(axis=1), 3)
 
 

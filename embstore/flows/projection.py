@@ -22,6 +22,7 @@ from embstore.maps.layout import Coordinates, Nearest, ProjectionOptions, check_
 from embstore.records import Embeddings, Rows
 from embstore.store import Store
 from embstore.store.derived import list_derived, read_derived
+from embstore.store.faults import verify_line
 from embstore.store.graph import DEFAULT_K, Graph, build_graph, graph_of
 from embstore.store.keeping import drop_derived, write_derived
 
@@ -200,6 +201,11 @@ def _lay_out(
     fitted = names == options.fit_on if options.fit_on else np.ones(len(rows), dtype=np.bool_)
     check_size(int(fitted.sum()), options)
     embeddings = np.asarray(store.embeddings(rows))
+    if not np.isfinite(embeddings).all():
+        raise StoreDamaged(
+            f"An embedding of {store.name} is NaN or infinite, and cannot be projected.",
+            fix=verify_line(store.path),
+        )
     graph: Graph | None = None
     if options.scale == "minmax":
         embeddings = minmax(embeddings, embeddings[fitted])

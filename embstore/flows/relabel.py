@@ -15,7 +15,7 @@ from embstore.errors import InvalidData, InvalidInput, NotFound
 from embstore.flows.tables import unescaped
 from embstore.store import Store
 from embstore.store.relabeling import Relabelled, relabel_records, review_line, undo_relabel
-from embstore.wording import nearest_name
+from embstore.wording import nearest_name, store_argument
 
 NEW_LABEL = "new_label"
 SUFFIXES = (".csv", ".jsonl")
@@ -47,7 +47,8 @@ class RelabelReport:
     def note(self) -> str:
         """What a person should know, or the empty string."""
         if self.changed and not self.undone:
-            return "Heads that were fitted before are of the old labels: embstore fit"
+            line = f"embstore fit {store_argument(Path(self.store))}"
+            return f"Heads that were fitted before are of the old labels: {line}"
         if self.changed or self.unchanged:
             return ""
         return f"No {NEW_LABEL} of {self.source} is filled in: nothing was changed."

@@ -76,9 +76,7 @@ class Projector:
         options = self._options
         check_size(len(embeddings), options)
         if not np.isfinite(embeddings).all():
-            raise InvalidData(
-                "Embeddings that are NaN or infinite cannot be projected.", fix="embstore verify"
-            )
+            raise InvalidData("Embeddings that are NaN or infinite cannot be projected.")
         known = (None, None, None) if nearest is None else self._known(nearest)
         self._umap = UMAP(
             n_components=options.dim,

@@ -53,8 +53,9 @@ def _failure(doing: Doing, path: Path, reason: object, *, refused: bool) -> Disk
     return DiskFailure(f"{doing} {path} failed: {reason}.", why=why, fix=fix)
 
 
-def _check(database: Path) -> str:
-    return f"embstore verify {store_argument(database.parent)}"
+def verify_line(store: Path) -> str:
+    """Return the command that says what is damaged in a store, by its folder."""
+    return f"embstore verify {store_argument(store)}"
 
 
 @contextmanager
@@ -73,7 +74,7 @@ def sqlite_faults(database: Path, doing: Doing = "Writing to") -> Iterator[None]
     except UnicodeDecodeError as error:
         # SQLite's own message about a smashed schema may hold bytes of it.
         raise StoreDamaged(
-            f"{database} cannot be read: its schema is damaged.", fix=_check(database)
+            f"{database} cannot be read: its schema is damaged.", fix=verify_line(database.parent)
         ) from error
     except sqlite3.DatabaseError as error:
         # The low byte is the primary code; Python 3.10 does not carry it and tells by its message alone.
@@ -83,4 +84,6 @@ def sqlite_faults(database: Path, doing: Doing = "Writing to") -> Iterator[None]
             raise _failure(doing, database, error, refused=refused) from error
         if code in _BUSY_CODES or "locked" in str(error):
             raise StoreLocked(f"{database} is held by another process.", fix="try again") from error
-        raise StoreDamaged(f"{database} cannot be read: {error}.", fix=_check(database)) from error
+        raise StoreDamaged(
+            f"{database} cannot be read: {error}.", fix=verify_line(database.parent)
+        ) from error

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from embstore.errors import DiskFailure, InvalidInput, NotFound, StoreDamaged, StoreLocked
 from embstore.records import Embeddings, Progress, Rows, Similarities
 from embstore.store.derived import read_derived
+from embstore.store.faults import verify_line
 from embstore.store.index import unit
 from embstore.store.keeping import write_derived
 from embstore.store.store import Store
@@ -144,7 +145,11 @@ def graph_of(
     kept = _kept(store, key, k)
     if kept is not None:
         return kept
-    graph = build_graph(rows, names, store.embeddings(rows), k, progress)
+    try:
+        graph = build_graph(rows, names, store.embeddings(rows), k, progress)
+    except StoreDamaged as error:
+        error.fix = error.fix or verify_line(store.path)
+        raise
     if keep:
         _keep(store, graph, key)
     return graph
@@ -162,7 +167,7 @@ def build_graph(
     exact = _Cosines(embeddings)
     if not np.isfinite(directions).all():
         bad = int(rows[~np.isfinite(directions).all(axis=1)][0])
-        raise StoreDamaged(f"The embedding of row {bad} is zero, NaN or infinite.", fix="embstore verify")
+        raise StoreDamaged(f"The embedding of row {bad} is zero, NaN or infinite.")
     neighbors = {}
     splits = list(dict.fromkeys(names.tolist()))
     for done, split in enumerate(splits):

@@ -12,6 +12,7 @@ from embstore.errors import InvalidInput, StoreDamaged
 from embstore.records import Embeddings, Neighbor, Record, Rows, Similarities
 from embstore.store.allowed import Allowed
 from embstore.store.certificate import FEW_ROWS, LEVELS
+from embstore.store.faults import verify_line
 from embstore.store.index import SimilarityIndex, unit
 from embstore.store.segments import Segment
 from embstore.store.shards import Shards
@@ -214,7 +215,8 @@ def _best(
     counts = np.bincount(places, minlength=len(queries))
     if counts.min() < width:
         raise StoreDamaged(
-            f"Only {counts.min()} of {width} neighbors have a finite embedding.", fix="embstore verify"
+            f"Only {counts.min()} of {width} neighbors have a finite embedding.",
+            fix=verify_line(shards.folder.parent),
         )
     order = np.lexsort((rows, -values, places))
     best = order[(np.cumsum(counts) - counts)[:, np.newaxis] + np.arange(width)]

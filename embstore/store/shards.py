@@ -14,7 +14,7 @@ import numpy as np
 
 from embstore.errors import StoreDamaged
 from embstore.records import Embeddings, Rows
-from embstore.store.faults import disk_faults
+from embstore.store.faults import disk_faults, verify_line
 from embstore.store.files import fsync_folder
 from embstore.store.index import is_unit
 from embstore.store.mapped_shard import MappedShard
@@ -50,7 +50,7 @@ class Shards:
     """
 
     def __init__(self, folder: Path, store_uuid: str, dim: int, *, mapped: bool = True) -> None:
-        self._folder = folder
+        self.folder = folder
         self._mapped = mapped
         self._uuid = bytes.fromhex(store_uuid)
         self._dim = dim
@@ -61,7 +61,7 @@ class Shards:
 
     def path(self, shard: int) -> Path:
         """Return the file of a shard."""
-        return self._folder / f"{shard:06d}.f32"
+        return self.folder / f"{shard:06d}.f32"
 
     def append(self, embeddings: Embeddings, segments: Sequence[Segment]) -> tuple[int, int]:
         """Write rows behind the last committed ones and make them durable.
@@ -85,7 +85,7 @@ class Shards:
             Nothing that was committed has changed.
         """
         data = np.ascontiguousarray(embeddings, dtype="<f4")
-        with disk_faults(self._folder):
+        with disk_faults(self.folder):
             shard, offset = self._place(segments, data.nbytes)
             # Unbuffered: what write() accepted is the kernel's, and a failed fsync is never tried again.
             with self.path(shard).open("r+b", buffering=0) as file:
@@ -107,16 +107,16 @@ class Shards:
             if segment.offset < HEADER_SIZE or (segment.offset - HEADER_SIZE) % self._row_bytes:
                 raise StoreDamaged(
                     f"records.db is damaged: row {segment.first_row} is said to be at byte {segment.offset}.",
-                    fix=restore_or_delete(self._folder.parent),
+                    fix=restore_or_delete(self.folder.parent),
                 )
         for shard, end in ends_by_shard(segments, self._row_bytes).items():
-            with disk_faults(self._folder, "Reading"):
+            with disk_faults(self.folder, "Reading"):
                 self._check_header(shard)
                 size = self.path(shard).stat().st_size
             if size < end:
                 raise StoreDamaged(
                     f"{self.path(shard)} is damaged: it has {size} bytes, its segments need {end}.",
-                    fix=restore_or_delete(self._folder.parent),
+                    fix=restore_or_delete(self.folder.parent),
                 )
 
     def read(self, rows: Rows, segments: Sequence[Segment], buffer: Embeddings | None = None) -> Embeddings:
@@ -143,12 +143,7 @@ class Shards:
         DiskFailure
             A file cannot be read.
         """
-        if (
-            self._mapped
-            and len(rows)
-            and rows[-1] - rows[0] + 1 == len(rows)
-            and bool((np.diff(rows) == 1).all())
-        ):
+        if self._mapped and len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
             view = self._view(int(rows[0]), len(rows), segments)
             if view is not None:
                 return view
@@ -194,7 +189,7 @@ class Shards:
             for start in range(max(first_row, segment.first_row), end, BLOCK_ROWS):
                 n = min(BLOCK_ROWS, end - start)
                 offset = segment.offset + (start - segment.first_row) * self._row_bytes
-                with disk_faults(self._folder, "Reading"):
+                with disk_faults(self.folder, "Reading"):
                     floats = np.fromfile(self.path(segment.shard), "<f4", n * self._dim, offset=offset)
                 if len(floats) < n * self._dim:
                     raise self._cut(segment.shard)
@@ -230,7 +225,7 @@ class Shards:
             # They were looked at; numpy copies once more where it is to look for itself.
             return self._segment(segment).take(places, 0, out=out, mode="clip")
         path = self.path(segment.shard)
-        with disk_faults(self._folder, "Reading"), path.open("rb", buffering=0) as file:
+        with disk_faults(self.folder, "Reading"), path.open("rb", buffering=0) as file:
             for row, place in zip(out, places.tolist(), strict=True):
                 file.seek(segment.offset + place * self._row_bytes)
                 if file.readinto(row.data) != self._row_bytes:
@@ -242,25 +237,26 @@ class Shards:
         mapped = self._maps.get(segment.shard)
         if mapped is None or len(mapped.rows) < end:
             # Mapped at today's whole length; a shard that has grown since is mapped anew.
-            with disk_faults(self._folder, "Reading"):
+            with disk_faults(self.folder, "Reading"):
                 try:
                     mapped = MappedShard(self.path(segment.shard), HEADER_SIZE, self._dim)
                 except ValueError:
                     raise self._cut(segment.shard) from None
             self._maps[segment.shard] = mapped
-        with disk_faults(self._folder, "Reading"):
+        with disk_faults(self.folder, "Reading"):
             n_rows = min(mapped.n_now(), len(mapped.rows))
         if n_rows < end:
             raise self._cut(segment.shard)
         return mapped.rows[end - segment.n : end]
 
     def _cut(self, shard: int) -> StoreDamaged:
-        return StoreDamaged(f"{self.path(shard)} is damaged: it was cut.", fix="embstore verify")
+        what = f"{self.path(shard)} is damaged: it was cut."
+        return StoreDamaged(what, fix=verify_line(self.folder.parent))
 
     def _place(self, segments: Sequence[Segment], n_bytes: int) -> tuple[int, int]:
         ends = ends_by_shard(segments, self._row_bytes)
         # Six digits and nothing else: a file manager's "000001 (copy).f32" is not ours.
-        names = (re.fullmatch(r"([0-9]{6})\.f32", path.name) for path in self._folder.iterdir())
+        names = (re.fullmatch(r"([0-9]{6})\.f32", path.name) for path in self.folder.iterdir())
         last = max((int(name[1]) for name in names if name), default=0)
         # A shard without a segment is what a writer left that was stopped early: its header may not be whole.
         end = ends.get(last)
@@ -273,7 +269,7 @@ class Shards:
         with self.path(shard).open("xb", buffering=0) as file:
             _write_all(file, memoryview(self._header(shard)))
             os.fsync(file.fileno())
-        fsync_folder(self._folder)
+        fsync_folder(self.folder)
 
     def _header(self, shard: int) -> bytes:
         packed = _HEADER.pack(_MAGIC, _VERSION, shard, self._dim, self._uuid)
@@ -285,11 +281,11 @@ class Shards:
             with path.open("rb") as file:
                 found = file.read(HEADER_SIZE)
         except FileNotFoundError as error:
-            raise StoreDamaged(f"{path} is missing.", fix=restore_or_delete(self._folder.parent)) from error
+            raise StoreDamaged(f"{path} is missing.", fix=restore_or_delete(self.folder.parent)) from error
         if found != self._header(shard):
             raise StoreDamaged(
                 f"{path} is damaged: its header is not that of shard {shard} of this store.",
-                fix=restore_or_delete(self._folder.parent),
+                fix=restore_or_delete(self.folder.parent),
             )
 
 

@@ -17,11 +17,11 @@ import numpy as np
 from embstore.errors import InvalidInput, NotFound, StoreDamaged
 from embstore.records import Mask, Record, Rows
 from embstore.store.digest import digest_of_rows, record_of
-from embstore.store.faults import disk_faults, sqlite_faults
+from embstore.store.faults import disk_faults, sqlite_faults, verify_line
 from embstore.store.files import is_file
 from embstore.store.index_entry import IndexEntry
 from embstore.store.segments import Segment, chain_length
-from embstore.wording import restore_or_delete, store_argument
+from embstore.wording import restore_or_delete
 
 # Rows fetched in one transaction: short enough that a waiting writer does not notice.
 FETCH_ROWS = 20_000
@@ -182,11 +182,10 @@ class RecordsReader:
         live = f" AND split IN ({_SPLITS})" if label is not None and split is None else ""
         return self._shown(at, where, *(value for _, value in named), live=live)
 
-    def counts(self, column: str) -> dict[str | None, int]:
-        """Return how many live records have each ``split`` or ``label``, in order of first appearance."""
-        query = (
-            f"SELECT {column}, count(*), min(row) FROM records WHERE tombstone IS NULL GROUP BY 1 ORDER BY 3"  # noqa: S608
-        )
+    def counts(self, column: str, at: Snapshot | None = None) -> dict[str | None, int]:
+        """Return how many live records, of a snapshot's, have each ``split`` or ``label``, oldest first."""
+        where = "tombstone IS NULL" if at is None else f"tombstone IS NULL AND row < {at.n_rows}"
+        query = f"SELECT {column}, count(*), min(row) FROM records WHERE {where} GROUP BY 1 ORDER BY 3"  # noqa: S608
         return {row[0]: row[1] for row in self._all(query)}
 
     def labelled_splits(self) -> list[str]:
@@ -277,7 +276,7 @@ class RecordsReader:
     def _gap(self, wanted: int, found: int) -> StoreDamaged:
         return StoreDamaged(
             f"{self._path} is damaged: it has {found} of {wanted} records.",
-            fix=f"embstore verify {store_argument(self._path.parent)}",
+            fix=verify_line(self._path.parent),
         )
 
     @contextmanager

@@ -15,7 +15,7 @@ from sklearn.manifold import trustworthiness
 
 import embstore
 import stub_store
-from embstore.errors import InvalidData, InvalidInput, NotFound
+from embstore.errors import InvalidData, InvalidInput, NotFound, StoreDamaged
 from embstore.flows.map_content import map_content
 from embstore.maps.layout import Nearest, minmax
 from embstore.maps.projection import Projector
@@ -240,6 +240,18 @@ def test_a_split_to_fit_on_that_is_not_there_is_mended_by_its_own_option(store: 
 def test_options_that_cannot_be_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         Options(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_an_embedding_that_is_not_finite_names_the_store_to_verify(tmp_path: Path, metric: str) -> None:
+    stub_store.build(tmp_path, ["a"] * 40)
+    path = tmp_path / "home" / "mine"
+    with (path / "embeddings" / "000001.f32").open("r+b") as shard:
+        shard.seek(4096)
+        shard.write(np.full(16, np.nan, dtype="<f4").tobytes())
+    with pytest.raises(StoreDamaged, match="NaN") as caught:
+        embstore.project_store("mine", options=Options(metric=metric))
+    assert caught.value.fix == f"embstore verify -s {path}"
 
 
 def test_one_label_cannot_supervise(tmp_path: Path, tiny_bert: Path) -> None:

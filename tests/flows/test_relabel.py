@@ -54,6 +54,7 @@ def test_a_reviewed_file_changes_labels_and_can_be_undone(store: str, tmp_path: 
     before = labels(store)
     done = embstore.relabel_store(review(tmp_path / "one.csv", {"1": "happy", "bare": "sad", "3": ""}), store)
     assert (done.changed, done.unchanged) == (2, 0)
+    assert done.note.endswith(f"embstore fit -s {tmp_path}/home/{store}")
     assert labels(store) == {**before, "1": "happy", "bare": "sad"}
     embstore.relabel_store(review(tmp_path / "two.csv", {"1": "sad", "5": "sad"}), store)
     assert embstore.verify_store(store).problems == ()

@@ -15,6 +15,7 @@ from embstore.errors import InvalidInput, NotFound, StoreDamaged
 from embstore.records import Record
 from embstore.store import Store, shards
 from embstore.store import search as search_module
+from embstore.store.graph import graph_of
 from store import building
 from store.building import GivenEncoder, fill, numbered
 from store.oracle import TOLERANCE, brute_force
@@ -292,8 +293,12 @@ def test_stored_embeddings_that_lost_their_direction_are_damage(
     data = bytearray(file.read_bytes())
     data[4096 + 32 : 4096 + 64] = np.full(8, bad, dtype="<f4").tobytes()
     file.write_bytes(data)
-    with Store.open(path) as store, pytest.raises(StoreDamaged, match="Only 39 of 40"):
+    with Store.open(path) as store, pytest.raises(StoreDamaged, match="Only 39 of 40") as caught:
         store.search(np.ones((1, 8), dtype=np.float32), 40)
+    assert caught.value.fix == f"embstore verify -s {path}"
+    with Store.open(path) as store, pytest.raises(StoreDamaged, match="zero, NaN or infinite") as caught:
+        graph_of(store)
+    assert caught.value.fix == f"embstore verify -s {path}"
 
 
 @given(order=st.permutations(range(25)), split=st.sampled_from([None, "train"]))

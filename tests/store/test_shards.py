@@ -236,6 +236,16 @@ def test_check_finds_a_damaged_file(shards: Shards, tmp_path: Path, change: Call
         shards.check(segments)
 
 
+def test_a_file_that_was_cut_names_its_store_in_the_line_to_paste(shards: Shards, tmp_path: Path) -> None:
+    segments: list[Segment] = []
+    append(shards, segments, 3)
+    file = tmp_path / "000001.f32"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(StoreDamaged, match="it was cut") as caught:
+        next(shards.blocks(0, segments))
+    assert caught.value.fix == f"embstore verify -s {tmp_path.parent}"
+
+
 def test_check_finds_a_missing_file(shards: Shards, tmp_path: Path) -> None:
     segments: list[Segment] = []
     append(shards, segments, 3)
