@@ -154,9 +154,10 @@ def _held_out(fitted: FittedHead, task: Task) -> float:
             # The only text of a label is in no fold.
             _, codes, counts = np.unique(task.train.labels, return_inverse=True, return_counts=True)
             new = new[counts[codes] > 1]
-    if len(new) != len(right) or not new.any():
-        return float(right.mean())
-    return float(right[new].mean())
+    if len(new) == len(right) and new.any():
+        right = right[new]
+    # Where no label has two records, nothing is held out.
+    return float(right.mean()) if len(right) else 0.0
 
 
 def judged(task: Task, outcome: Outcome, latency_ms: float | None, seed: int) -> dict[str, Any]:

@@ -45,9 +45,9 @@ class HeldOut:
         return np.asarray(self.probabilities.argmax(axis=1) == self.codes)
 
     @property
-    def accuracy(self) -> float:
-        """Share of texts that are correct, in [0, 1]."""
-        return float(self.correct.mean())
+    def accuracy(self) -> float | None:
+        """Share of texts that are correct, in [0, 1]; None where there is no text."""
+        return float(self.correct.mean()) if len(self.codes) else None
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ def find_threshold(held_out: HeldOut, precision: float) -> Threshold:
     """
     check_precision(precision)
     if precision == 0:
-        return Threshold(0.0, held_out.accuracy, 1.0)
+        return Threshold(0.0, held_out.accuracy or 0.0, 1.0)
+    if not len(held_out.codes):
+        return Threshold(NEVER, 0.0, 0.0)
     confidences = held_out.probabilities.max(axis=1)
     order = np.argsort(-confidences, kind="stable")
     sorted_confidences = confidences[order]

@@ -177,7 +177,7 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         parts = list(folds(codes, self.random_state))
         if not parts:
             # No class has two members: nothing can be held out, so the middle of the path and no calibration.
-            return self.C or 0.03, np.zeros((1, len(self.classes_))), np.array([-1])
+            return self.C or 0.03, np.empty((0, len(self.classes_))), np.empty(0, dtype=np.int64)
         held = np.flatnonzero(np.any(parts, axis=0))
         models = [self._models(Z[~chosen], codes[~chosen]) for chosen in parts]
         best, best_accuracy, best_logits, waited = 0.0, -1.0, np.empty(0), 0

@@ -33,6 +33,20 @@ def compared(tmp_path: Path, tiny_bert: Path) -> dict:
     return embstore.compare_methods("mine").as_json()
 
 
+def test_heads_that_nothing_was_held_out_of_are_compared_all_the_same(
+    tmp_path: Path, tiny_bert: Path
+) -> None:
+    texts = {"train": [("sad", "the cat"), ("happy", "so late")], "test": [("sad", "why"), ("happy", "feel")]}
+    found = [
+        {"id": text, "split": split, "label": label, "text": text}
+        for split, labelled in texts.items()
+        for label, text in labelled
+    ]
+    build(tmp_path, tiny_bert, found)
+    logistic = embstore.compare_methods("mine").as_json()["methods"][2]
+    assert (logistic["name"], logistic["tuned_on"]) == ("logistic", "nothing")
+
+
 def test_the_three_methods_are_judged_by_test_and_tuned_on_validation(compared: dict) -> None:
     assert [one["name"] for one in compared["methods"]] == ["dummy", "knn", "logistic"]
     assert compared["splits"]["evaluated"] == {"name": "test", "n": 12}

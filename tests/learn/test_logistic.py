@@ -96,8 +96,10 @@ def test_a_class_with_one_member_is_learned() -> None:
     assert np.isfinite(head.predict_proba(X)).all()
 
 
-def test_two_texts_of_two_classes_are_enough_to_fit() -> None:
+def test_two_texts_of_two_classes_are_enough_to_fit_and_none_is_held_out() -> None:
     head = LogisticHead().fit(np.eye(2, dtype=np.float32), ["a", "b"])
+    assert head.held_out_.probabilities.shape == (0, 2)
+    assert head.held_out_.accuracy is None
     assert head.predict(np.eye(2)).tolist() == ["a", "b"]
 
 

@@ -97,6 +97,12 @@ def test_equal_probabilities_are_answered_together_or_not_at_all() -> None:
     assert find_threshold(held_out([0.9] * 20, [1] * 10 + [0] * 10), 0.9).coverage == 0.0
 
 
+@pytest.mark.parametrize(("precision", "threshold"), [(0.0, 0.0), (0.8, NEVER)])
+def test_without_held_out_texts_a_head_answers_all_or_nothing(precision: float, threshold: float) -> None:
+    nothing = HeldOut(np.empty((0, 2)), np.empty(0, dtype=np.int64))
+    assert find_threshold(nothing, precision).probability == threshold
+
+
 def test_a_precision_of_zero_answers_everything() -> None:
     assert find_threshold(held_out([0.9, 0.6], [1, 0]), 0.0).probability == 0.0
 

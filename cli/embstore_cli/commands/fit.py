@@ -63,10 +63,16 @@ def _facts(report: embstore.FitReport) -> list[tuple[str, str]]:
             f"{counted(len(report.labels), 'label')}{unlabelled}",
         ),
         ("tuned on", report.tuned_on),
-        ("accuracy", f"{report.accuracy:.4f} on {counted(report.held_out, 'held-out text')}"),
+        ("accuracy", _accuracy(report)),
         ("answers", _answers(report)),
         ("took", f"{report.seconds:.1f} s"),
     ]
+
+
+def _accuracy(report: embstore.FitReport) -> str:
+    if report.accuracy is None:
+        return "unknown: no text is held out, for no label has two records"
+    return f"{report.accuracy:.4f} on {counted(report.held_out, 'held-out text')}"
 
 
 def _answers(report: embstore.FitReport) -> str:
