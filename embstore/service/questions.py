@@ -114,12 +114,12 @@ def answer_all(questions: Sequence[Question]) -> list[Any]:
     return answers
 
 
-def _neighbors(searches: Sequence[Search]) -> list[list[Neighbor]] | list[EmbstoreError]:
+def _neighbors(searches: Sequence[Search]) -> list[list[Neighbor]] | list[Exception]:
     first = searches[0]
     queries = np.concatenate([one.query for one in searches])
     try:
         return first.opened.store.neighbors_of(queries, first.k, split=first.split, label=first.label)
-    except EmbstoreError as error:
+    except Exception as error:  # noqa: BLE001 - others of the batch must not fail with it
         # A query that is refused is refused before it comes here; what is left concerns them all.
         return [error] * len(searches)
 
@@ -127,5 +127,5 @@ def _neighbors(searches: Sequence[Search]) -> list[list[Neighbor]] | list[Embsto
 def _answer(question: Callable[[], Any]) -> Any:
     try:
         return question()
-    except EmbstoreError as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, others of the batch must not fail with it
         return error

@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+import numpy as np
 import pytest
 
 from embstore.service.batching import Batcher
+from embstore.service.questions import Search, answer_all
 
 
 def run(scene: Callable[[], Awaitable[None]]) -> None:
@@ -234,3 +236,15 @@ def test_answers_stay_with_their_callers_under_load() -> None:
         await made.stop()
 
     run(scene)
+
+
+def test_a_question_that_fails_in_an_unforeseen_way_fails_alone() -> None:
+    def broken() -> None:
+        raise IndexError("index 60 is out of bounds")
+
+    search = Search(None, np.ones((1, 4), dtype=np.float32), 1, None, None)  # type: ignore[arg-type]
+    first, failed, last, searched = answer_all([lambda: 1, broken, lambda: 3, search])
+    assert (first, last) == (1, 3)
+    assert isinstance(failed, IndexError)
+    # Of no store at all.
+    assert isinstance(searched, AttributeError)
