@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 
 import embstore.flows.opening  # noqa: F401  (a store opened here can load its encoder)
-from embstore.errors import EncoderMismatch, InvalidInput, NotFound
-from embstore.learn.scorers import LinearScorer, VoteScorer, scorer_from
+from embstore.errors import EncoderMismatch, InvalidData, InvalidInput, NotFound
+from embstore.learn.scorers import LinearScorer, Scorer, VoteScorer, scorer_from
 from embstore.records import Embeddings, Encoded, Neighbor, Prediction, Probabilities
 from embstore.store import Store
 from embstore.store.allowed import Allowed
-from embstore.store.derived import list_derived, read_derived
+from embstore.store.derived import Derived, fit_line, list_derived, read_derived
 from embstore.store.queries import encode_queries
 from embstore.store.search import search
-from embstore.wording import store_argument
 
 HEAD = "head"
 
@@ -96,9 +95,7 @@ class Classifier:
         What the store keeps beside the head: split, dataset and settings that it was fitted with.
     """
 
-    def __init__(
-        self, store: Store, head: str, scorer: LinearScorer | VoteScorer, facts: dict[str, Any]
-    ) -> None:
+    def __init__(self, store: Store, head: str, scorer: Scorer, facts: dict[str, Any]) -> None:
         self.store = store
         self.head = head
         self.scorer = scorer
@@ -138,9 +135,11 @@ class Classifier:
         name = _head_name(store, head)
         derived = read_derived(store.path, store.reader, HEAD, name)
         if derived is None:
-            raise NotFound(f"The store {store.name} has no head {name!r}.", fix=_fit_line(store))
+            raise NotFound(f"The store {store.name} has no head {name!r}.", fix=fit_line(store.path, name))
         _check_encoder(store, name, derived.facts)
-        return cls(store, name, scorer_from(derived.tensors, derived.facts), dict(derived.facts))
+        scorer = _scorer(store, name, derived)
+        _check_rows(store, name, scorer)
+        return cls(store, name, scorer, dict(derived.facts))
 
     def close(self) -> None:
         """Close the store."""
@@ -159,7 +158,7 @@ class Classifier:
             return ""
         return (
             f"The head {self.head} was fitted before {self.store.name} was last changed: "
-            f"{_fit_line(self.store)} --head {self.facts['kind']}"
+            f"{fit_line(self.store.path, self.head, self.facts)}"
         )
 
     def classify(self, texts: Sequence[str], *, evidence: int = 3) -> list[Classification]:
@@ -229,10 +228,12 @@ class Classifier:
             return [[] for _ in labels]
         found: list[list[Neighbor]] = [[] for _ in labels]
         split = str(self.facts["split"])
-        # The split or a label may have left the store since the fit: the head answers all the same.
-        if split not in self.store.reader.counts("split"):
+        # The split or a label may have left the store since the fit, or have come since the store was opened:
+        # the head answers all the same.
+        reader, snapshot = self.store.reader, self.store.snapshot
+        if split not in reader.counts("split", snapshot):
             return found
-        known = self.store.reader.counts("label")
+        known = reader.counts("label", snapshot)
         for label in set(labels) & set(known):
             asked = [position for position, one in enumerate(labels) if one == label]
             neighbors = self.store.neighbors_of(embeddings[asked], k, split=split, label=label)
@@ -241,7 +242,7 @@ class Classifier:
         return found
 
 
-def predictions(probabilities: Probabilities, scorer: LinearScorer | VoteScorer) -> list[Prediction]:
+def predictions(probabilities: Probabilities, scorer: Scorer) -> list[Prediction]:
     """Return for each row of (n, n_classes) the two most probable classes, ties by the class's name."""
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
     best = np.take_along_axis(probabilities, order, axis=1)
@@ -261,7 +262,7 @@ def _head_name(store: Store, head: str | None) -> str:
         return str(head)
     what = f"The store {store.name} has no head{'' if head is None else f' {head!r}'}."
     why = f"It has: {', '.join(names)}." if names else "None was fitted yet."
-    raise NotFound(what, why=why, fix=f"--head {names[-1]}" if names else _fit_line(store))
+    raise NotFound(what, why=why, fix=f"--head {names[-1]}" if names else fit_line(store.path, head or ""))
 
 
 def _check_encoder(store: Store, name: str, facts: dict[str, Any]) -> None:
@@ -270,9 +271,26 @@ def _check_encoder(store: Store, name: str, facts: dict[str, Any]) -> None:
             f"The head {name} of {store.name} was fitted on embeddings of another encoder.",
             why=f"Its fingerprint is {str(facts.get('fingerprint'))[:12]}, "
             f"the store's is {store.manifest.fingerprint[:12]}.",
-            fix=_fit_line(store),
+            fix=fit_line(store.path, name, facts),
         )
 
 
-def _fit_line(store: Store) -> str:
-    return f"embstore fit {store_argument(store.path)}"
+def _scorer(store: Store, name: str, derived: Derived) -> Scorer:
+    try:
+        return scorer_from(derived.tensors, derived.facts)
+    except InvalidData as error:
+        line = fit_line(store.path, name, derived.facts)
+        raise InvalidData(
+            f"The head {name} of {store.name}: {error.what}", why=error.why, fix=line
+        ) from error
+
+
+def _check_rows(store: Store, name: str, scorer: Scorer) -> None:
+    """Refuse a head that was fitted on records which this opened store does not show."""
+    last = scorer.rows.max(initial=-1) if isinstance(scorer, VoteScorer) else -1
+    if last >= store.snapshot.n_rows:
+        raise NotFound(
+            f"The head {name} of {store.name} was fitted after the store was opened.",
+            why=f"It was fitted on row {last}; the store had rows 0 to {store.snapshot.n_rows - 1} then.",
+            fix="open the store again",
+        )

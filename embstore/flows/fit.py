@@ -35,8 +35,8 @@ class FitReport:
         Training records, and those left out because they have no label.
     held_out : int
         Texts that it was not fitted on and was judged by.
-    accuracy : float
-        On those, in [0, 1].
+    accuracy : float or None
+        On those, in [0, 1]; None where there is none.
     precision, threshold, coverage : float
         Wanted share of right answers; the probability below which the head abstains (2 where it always does);
         share of held-out texts that it answers.
@@ -54,7 +54,7 @@ class FitReport:
     records: int
     unlabelled: int
     held_out: int
-    accuracy: float
+    accuracy: float | None
     precision: float
     threshold: float
     coverage: float
@@ -135,6 +135,7 @@ def fit_head(
             "threshold": threshold.probability,
             "precision": precision,
             "split": train,
+            "options": options.asked(),
             "tuned_on": fitted.tuned_on,
             "fingerprint": opened.manifest.fingerprint,
             "content": opened.reader.content_key(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -39,18 +40,23 @@ class HeadOptions:
     balanced: bool = False
     seed: int = 0
 
+    def asked(self) -> dict[str, Any]:
+        """Return what is not left to choose, by the option of ``embstore fit`` that says it."""
+        given = (
+            ("-k", self.k, None),
+            ("--weighting", self.weighting, "auto"),
+            ("--balanced", self.balanced, False),
+        )
+        return {option: value for option, value, unasked in given if value != unasked}
+
 
 def check_options(name: str, options: HeadOptions) -> None:
     """Refuse a head that there is not, and an option that only another takes; raises `InvalidInput`."""
     if name not in HEADS:
         raise _no_head(name)
-    given = (
-        ("knn", "-k", options.k, None),
-        ("knn", "--weighting", options.weighting, "auto"),
-        ("logistic", "--balanced", options.balanced, False),
-    )
-    for taker, option, value, default in given:
-        if value != default and name != taker:
+    for option, value in options.asked().items():
+        taker = "logistic" if option == "--balanced" else "knn"
+        if name != taker:
             said = option if value is True else f"{option} {value}"
             raise InvalidInput(
                 f"{said} is for the head {taker}.",
@@ -119,6 +125,8 @@ def fit_on(
         held = None if validation is None else (validation.embeddings, np.array(validation.labels))
         head = logistic.fit(train.embeddings, labels, validation=held)
         tuned_on = validation.name if validation else f"cross-validation of {train.name}"
+        # No label has two records: nothing could be held out.
+        tuned_on = tuned_on if len(head.held_out_.codes) else "nothing"
     else:
         raise _no_head(name)
     return FittedHead(name, head, tuned_on, time.perf_counter() - begun)

@@ -140,7 +140,7 @@ def scorer_from(tensors: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidData("This is no saved head.", why=f"{type(error).__name__}: {error}.") from error
     if not fits or common["temperature"] <= 0:
-        raise InvalidData("The parts of this saved head do not fit together.", fix="embstore fit")
+        raise InvalidData("The parts of this saved head do not fit together.")
     return scorer
 
 

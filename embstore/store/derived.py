@@ -25,6 +25,9 @@ from embstore.wording import store_argument
 FOLDERS = {"head": "heads", "graph": "graph", "projection": "projections"}
 #: Under which the metadata of its file have the checksum of a derived thing's facts.
 FACTS_SHA256 = "facts_sha256"
+# Facts of a head that options of `embstore fit` say, and what it takes unasked.
+_OPTIONS = {"split": "--train", "precision": "--precision"}
+_UNASKED = {"--train": "train", "--precision": 0.8}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -118,7 +121,9 @@ def read_checked(path: Path, entry: DerivedEntry) -> tuple[bytes, dict[str, Any]
         This user may not read it.
     """
     file = path / FOLDERS.get(entry.kind, entry.kind) / entry.file
-    fix = _fit_line(path, entry) if entry.kind == "head" else "it is made again when it is next needed"
+    fix = "it is made again when it is next needed"
+    if entry.kind == "head":
+        fix = fit_line(path, entry.name, entry.facts)
     with disk_faults(file, "Reading"):
         try:
             content = file.read_bytes()
@@ -142,13 +147,31 @@ def read_checked(path: Path, entry: DerivedEntry) -> tuple[bytes, dict[str, Any]
     return content, entry.facts
 
 
-def _fit_line(path: Path, entry: DerivedEntry) -> str:
+def fit_line(path: Path, name: str = "", facts: Mapping[str, Any] | None = None) -> str:
+    """Return the command that fits a head anew, with all that its facts say was asked for.
+
+    Parameters
+    ----------
+    path : Path
+        The store's folder.
+    name : str
+        Of the head; the empty string leaves it to the command, and with it the kind.
+    facts : mapping, optional
+        Its facts, which may be damaged.
+    """
+    known = facts or {}
+    options = known.get("options")
     # A head has its kind for a name where it was given none.
-    of_name = entry.name if entry.name in {"knn", "logistic"} else ""
-    kind = str((entry.facts or {}).get("kind", of_name))
-    head = f" --head {shlex.quote(kind)}" if kind else ""
-    named = "" if entry.name == kind else f" --name {shlex.quote(entry.name)}"
-    return f"embstore fit {store_argument(path)}{head}{named}"
+    kind = known.get("kind", name if name in {"knn", "logistic"} else "")
+    asked = {"--head": kind, "--name": "" if name == kind else name}
+    asked |= {option: known.get(fact) for fact, option in _OPTIONS.items()}
+    asked |= options if isinstance(options, dict) else {}
+    said = [
+        shlex.quote(option) if value is True else f"{shlex.quote(option)} {shlex.quote(str(value))}"
+        for option, value in asked.items()
+        if value not in ("", None, _UNASKED.get(option))
+    ]
+    return " ".join(["embstore fit", store_argument(path), *said])
 
 
 def _entry(row: Mapping[str, Any]) -> DerivedEntry:

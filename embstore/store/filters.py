@@ -68,7 +68,7 @@ class Filters:
     def _check(self, column: str, value: str | None) -> None:
         if value is None or len(self._reader.rows_where(self._snapshot, **{column: value})):
             return
-        known = [name for name in self._reader.counts(column) if name is not None]
+        known = [name for name in self._reader.counts(column, self._snapshot) if name is not None]
         near = nearest_name(value, known) or next(iter(known), "")
         raise NotFound(
             f"The store {self._name} has no {column} {value!r}.",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +18,12 @@ import embstore
 import stub_store
 from embstore.errors import EncoderMismatch, InvalidData, InvalidInput, NotFound
 from embstore.records import Encoded, TextEncoder
-from embstore.store.derived import read_derived
+from embstore.store.derived import fit_line, list_derived, read_derived
 from embstore.store.keeping import write_derived
+from embstore_cli.commands.fit import fit
 from embstore_cli.main import run
 from store.test_verify import change
+from stub_encoder import StubEncoder
 
 WORDS = {"sad": ["sad", "late", "why"], "happy": ["happy", "so", "feel"]}
 
@@ -118,6 +123,88 @@ def test_a_store_that_changed_since_is_noted(tmp_path: Path, tiny_bert: Path, st
     changed[1]["label"] = "happy"
     build(tmp_path, tiny_bert, changed)
     assert "embstore fit" in embstore.classify_texts(["sad"], store)[0].note
+
+
+@pytest.mark.parametrize(
+    ("head", "options"),
+    [
+        ("knn", {"options": embstore.HeadOptions(k=3, weighting="uniform")}),
+        ("logistic", {"options": embstore.HeadOptions(balanced=True), "precision": 0.0}),
+        ("knn", {"name": "knn", "precision": 0.55}),
+        ("logistic", {"train": "validation"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["mine", None])
+def test_the_line_that_a_stale_head_names_makes_it_anew(
+    tmp_path: Path, head: str, options: dict[str, Any], name: str | None
+) -> None:
+    records = [{**row, "split": "validation" if i % 3 else "train"} for i, row in enumerate(rows())]
+    stub_store.build_records(tmp_path, records)
+    embstore.fit_head("mine", head=head, **{"name": name, **options})
+    before = facts_of_heads("mine")
+    stub_store.build_records(tmp_path, [*records, {**records[1], "id": "new", "text": "new"}])
+    with embstore.Store.open("mine", encoder=StubEncoder()) as opened:
+        line = embstore.Classifier.of(opened).note.split(": ")[1]
+    program, *arguments = shlex.split(line)
+    assert (program, run(arguments)) == ("embstore", 0)
+    assert facts_of_heads("mine") == before
+
+
+def facts_of_heads(store: str) -> dict[str, dict[str, Any]]:
+    """Return what was asked for of each head, by its name."""
+    asked = ("kind", "split", "precision", "options")
+    with embstore.Store.open(store) as opened:
+        entries = list_derived(opened.reader, "head")
+        return {one.name: {fact: (one.facts or {})[fact] for fact in asked} for one in entries}
+
+
+@pytest.mark.parametrize("head", ["knn", "logistic"])
+def test_a_head_fitted_after_the_store_was_opened_answers_or_says_so(tmp_path: Path, head: str) -> None:
+    stub_store.build(tmp_path, [*"ab"] * 30)
+    with embstore.Store.open("mine", encoder=StubEncoder()) as opened:
+        stub_store.build(tmp_path, [*[*"ab"] * 30, *["c"] * 30])
+        embstore.fit_head("mine", head=head, precision=0)
+        texts = [f"text {i}" for i in range(60, 90)]
+        if head == "knn":
+            with pytest.raises(NotFound, match="fitted on row 89; the store had rows 0 to 59"):
+                embstore.Classifier.of(opened)
+        else:
+            answers = embstore.Classifier.of(opened).classify(texts)
+            assert "c" in {one.prediction.label for one in answers}
+            assert all(bool(one.evidence) == (one.prediction.label != "c") for one in answers)
+        with pytest.raises(NotFound, match=r"It has: a, b\."):
+            opened.neighbors("text 1", label="c")
+
+
+def test_a_head_whose_parts_do_not_fit_names_the_line_that_makes_it_anew(tmp_path: Path, store: str) -> None:
+    embstore.fit_head(store, head="knn", name="votes")
+    with embstore.Store.open(store) as opened:
+        kept = read_derived(opened.path, opened.reader, "head", "votes")
+        assert kept is not None
+        write_derived(opened.path, "head", "votes", kept.tensors, {**kept.facts, "classes": ["a"]})
+    with pytest.raises(InvalidData, match="The head votes of mine") as caught:
+        embstore.classify_texts(["sad"], store)
+    assert caught.value.fix == f"embstore fit -s {tmp_path}/home/mine --head knn --name votes"
+
+
+def test_what_the_line_to_fit_a_head_leaves_out_is_what_the_command_takes() -> None:
+    defaults = {name: one.default for name, one in inspect.signature(embstore.fit_head).parameters.items()}
+    asked = {option.name: option.default for option in fit.params}
+    assert (defaults["train"], defaults["precision"]) == (asked["train"], asked["precision"])
+    facts = {"split": defaults["train"], "precision": defaults["precision"], "options": {}}
+    assert fit_line(Path("/s"), "knn", facts) == "embstore fit -s /s --head knn"
+
+
+def test_no_label_of_two_records_leaves_the_accuracy_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub_store.build(tmp_path, ["a", "b", "c"])
+    report = embstore.fit_head("mine")
+    assert (report.held_out, report.accuracy, report.tuned_on) == (0, None, "nothing")
+    assert "there are 0" in report.note
+    assert run(["fit", "-s", "mine", "--precision", "0"]) == 0
+    assert "unknown: no text is held out" in capsys.readouterr().out
 
 
 def test_a_head_whose_split_has_left_the_store_answers_without_evidence(
