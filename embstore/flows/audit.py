@@ -131,7 +131,7 @@ def audit_store(
             "label_errors": suspects.as_json(records, chosen.most),
             "conflicts": _listed(_conflicts(groups, records), records, chosen.most),
             "duplicates": _listed(groups, records, chosen.most),
-            "leakage": _leakage(records, chosen.near),
+            "leakage": _leakage(records, chosen.near, chosen.most),
             "outliers": _outliers(records, far, means, chosen.most),
             "truncated": int(records.truncated.sum()),
             "how": how(chosen),
@@ -232,7 +232,7 @@ def _record(records: AuditedRecords, place: int) -> dict[str, Any]:
     }
 
 
-def _leakage(records: AuditedRecords, near: float) -> list[dict[str, Any]]:
+def _leakage(records: AuditedRecords, near: float, most: int) -> list[dict[str, Any]]:
     """Return, for each pair of splits, how many records of the second stand in the first already."""
     names = records.split_names
     texts = {name: {folded(records.texts[place]) for place in records.places(name)} for name in names}
@@ -242,9 +242,11 @@ def _leakage(records: AuditedRecords, near: float) -> list[dict[str, Any]]:
         for before in names[:later]:
             exact = np.array([folded(records.texts[place]) in texts[before] for place in places])
             alike = records.nearest_in(before, places) >= near
-            rows = [_record(records, places[one]) for one in np.flatnonzero(exact)[:20]]
-            n_near = int((alike & ~exact).sum())
-            pair = {"split": name, "stands_in": before, "exact": int(exact.sum()), "near": n_near}
+            nearly = alike & ~exact
+            listed = np.concatenate([np.flatnonzero(exact), np.flatnonzero(nearly)])[:most]
+            rows = [{**_record(records, places[one]), "exact": bool(exact[one])} for one in listed]
+            counts = {"exact": int(exact.sum()), "near": int(nearly.sum())}
+            pair = {"split": name, "stands_in": before, **counts}
             found.append({**pair, "records": len(places), "rows": rows})
     return found
 

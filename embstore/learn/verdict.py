@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -107,10 +108,17 @@ def judge(
         return Verdict(FINE_TUNE, sentence, f"The gain is worth more than {points}: {interval}.")
     if gain.high < worth and 3 / n <= worth:
         return Verdict(FROZEN, sentence, f"The gain is not worth {points}: {interval}.")
+    if gain.low > worth:
+        open_still = f"it may be chance, by McNemar's p of {gain.p_value:.2g}"
+    elif gain.high < worth:
+        open_still = f"but to rule it out takes {math.ceil(3 / worth):,} texts"
+    else:
+        open_still = "which holds both answers"
     return Verdict(
         UNKNOWN,
         sentence,
-        f"Whether the gain is worth {points} is open: {interval}. More texts than these {n:,} would tell.",
+        f"Whether the gain is worth {points} is open: {interval}, {open_still}. More texts than these {n:,} "
+        "would tell.",
     )
 
 

@@ -46,6 +46,7 @@ def test_an_audit_counts_what_is_there(store: str) -> None:
         one for one in content["leakage"] if (one["split"], one["stands_in"]) == ("test", "validation")
     )
     assert (leak["exact"], leak["records"]) == (1, 2)
+    assert [row["exact"] for row in leak["rows"]][:1] == [True]
     assert content["conflicts"]["exact_groups"] == 1
     assert content["conflicts"]["rows"][0]["labels"] == ["happy", "sad"]
     assert sum(one["records"] for one in content["balance"]) == 43
@@ -89,6 +90,11 @@ def test_a_leak_is_found_behind_any_number_of_nearer_texts_of_its_own_split(tmp_
     embstore.build_store(path, "leak", encoder=FirstLetterEncoder())
     (leak,) = embstore.audit_store("leak").content["leakage"]
     assert (leak["split"], leak["stands_in"], leak["near"]) == ("test", "train", 70)
+    # All that leaked are listed, not the equal ones alone.
+    assert len(leak["rows"]) == 70
+    assert not any(row["exact"] for row in leak["rows"])
+    (leak,) = embstore.audit_store("leak", options=embstore.AuditOptions(most=3)).content["leakage"]
+    assert (leak["near"], len(leak["rows"])) == (70, 3)
 
 
 def test_a_record_of_several_groups_is_counted_once(store: str) -> None:

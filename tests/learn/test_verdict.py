@@ -64,13 +64,16 @@ def test_few_texts_rule_no_gain_out(n: int, answer: str) -> None:
     assert judge(Score(1.0, 1.0, 1.0), None, n=n, frozen_seconds=4).answer == answer
     same = judge(Score(1.0, 1.0, 1.0), pair(0.0, 0.0, 0.0), n=n, frozen_seconds=4, finetune_seconds=9)
     assert same.answer == answer
+    assert ("takes 150 texts" in same.reason) == (answer == UNKNOWN)
 
 
 def test_a_gain_that_chance_explains_is_not_advised() -> None:
     same = np.zeros(5, dtype=bool)
     gain = compare_pair("logistic", "fine-tuned", same, ~same)
     assert (gain.low, gain.p_value) == (1.0, 0.0625)
-    assert judge(Score(0.0, 0.0, 0.0), gain, n=5, frozen_seconds=4, finetune_seconds=9).answer == UNKNOWN
+    found = judge(Score(0.0, 0.0, 0.0), gain, n=5, frozen_seconds=4, finetune_seconds=9)
+    assert found.answer == UNKNOWN
+    assert "McNemar's p of 0.062" in found.reason
 
 
 def test_what_is_worth_it_is_the_users_to_say() -> None:

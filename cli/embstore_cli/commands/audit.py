@@ -23,7 +23,9 @@ _SHOWN = 10
 @click.option("--near", type=float, default=0.95, show_default=True, help="Cosine of nearly the same texts.")
 @click.option("--most", type=int, default=100, show_default=True, help="Rows of a kind in JSON and report.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
-@click.option("--output", type=click.Path(path_type=Path), help="Write all rows to review: .csv or .jsonl.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Label errors and conflicts to review: .csv or .jsonl."
+)
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page to this folder.")
 @click.option("--raw", is_flag=True, help="Leave CSV cells that look like formulas as they are.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
