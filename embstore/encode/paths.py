@@ -238,7 +238,10 @@ def _fastest(trials: Sequence[Trial]) -> tuple[int, str]:
     best = max(passed, key=lambda place: trials[place].texts_per_second)
     gain = trials[best].texts_per_second / first.texts_per_second
     if best and gain >= _WORTH:
-        return best, f"{trials[best].name} is {gain:.2f} times as fast; {trials[best].parity.reason}"
+        return (
+            best,
+            f"{trials[best].name} is {gain:.2f} times as fast as {first.name}; {trials[best].parity.reason}",
+        )
     failed = [one for one in trials[1:] if not one.parity.passes]
     if failed:
         return 0, f"{failed[0].name} failed the gate: {failed[0].parity.reason}"

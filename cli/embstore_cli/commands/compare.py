@@ -116,7 +116,7 @@ def _facts(content: dict[str, Any]) -> list[tuple[str, str]]:
             f"{splits['train']['name']}, {counted(splits['train']['n'], 'record')}, "
             f"{counted(len(content['labels']), 'label')}",
         ),
-        ("tuned on", splits["tuned_on"]),
+        ("tuned on", ", ".join(f"{one['tuned_on']} ({one['name']})" for one in content["methods"][1:])),
         ("judged by", f"{splits['evaluated']['name']}, {counted(splits['evaluated']['n'], 'record')}"),
         (
             "duplicates",

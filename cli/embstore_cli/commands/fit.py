@@ -36,8 +36,8 @@ def fit(
 ) -> None:
     """Fit a head on the embeddings of a store and keep it there for classify.
 
-    Its settings are chosen on held-out texts: the split validation where there is one, else leave-one-out
-    (knn) or cross-validation (logistic). Nothing is encoded.
+    Its settings are chosen on held-out texts: by leave-one-out (knn), or on the split validation, else by
+    cross-validation (logistic). Nothing is encoded.
     """
     from embstore_cli import output
 
