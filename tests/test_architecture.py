@@ -17,6 +17,7 @@ FLOORS = {
     "wording": 0,
     "outputs": 1,
     "records": 1,
+    "directions": 1,
     "data": 2,
     "encode": 2,
     "store": 2,

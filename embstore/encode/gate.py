@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embstore.directions import unit
 from embstore.records import Embeddings
 
 #: What a path must reach on the texts at hand.
@@ -67,7 +68,7 @@ def parity(reference: Embeddings, found: Embeddings) -> Parity:
 
     Equally near texts at the tenth place count as named by both.
     """
-    one, other = _unit(reference), _unit(found)
+    one, other = unit(reference), unit(found)
     cosines = (one * other).sum(axis=1)
     shared = []
     k = min(_K, len(one) - 1)
@@ -79,10 +80,3 @@ def parity(reference: Embeddings, found: Embeddings) -> Parity:
         shared.append(np.count_nonzero(known[nearest] >= np.sort(known)[-k] - 1e-6) / k)
     overlap = float(np.mean(shared)) if shared else 1.0
     return Parity(float(cosines.min(initial=1.0)), float(cosines.mean()) if len(cosines) else 1.0, overlap)
-
-
-def _unit(embeddings: Embeddings) -> Embeddings:
-    wide = embeddings.astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        scaled: Embeddings = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
-    return scaled

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from embstore.directions import unit
 from embstore.errors import InvalidInput
 from embstore.learn.calibration import HeldOut, fit_temperature
 from embstore.learn.scorers import VoteScorer, smoothed, softmax, vote_weights
@@ -212,5 +213,4 @@ def nearest(
 
 def directions(embeddings: Embeddings) -> Embeddings:
     """Return embeddings (n, dim) scaled to unit length, float32; a zero one stays zero."""
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return np.asarray(embeddings / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
+    return np.nan_to_num(unit(embeddings))

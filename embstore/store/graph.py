@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from embstore.directions import unit
 from embstore.errors import DiskFailure, InvalidInput, NotFound, StoreDamaged, StoreLocked
 from embstore.records import Embeddings, Progress, Rows, Similarities
 from embstore.store.derived import read_derived
 from embstore.store.faults import verify_line
-from embstore.store.index import unit
 from embstore.store.keeping import write_derived
 from embstore.store.store import Store
 from embstore.store.structures.flat import FlatIndex

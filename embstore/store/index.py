@@ -48,33 +48,3 @@ class SimilarityIndex(Protocol):
     def write(self, file: IO[bytes]) -> tuple[int, str]:
         """Write the structure; return its bytes and their SHA-256."""
         ...
-
-
-def unit(embeddings: Embeddings) -> Embeddings:
-    """Scale embeddings to unit length.
-
-    Parameters
-    ----------
-    embeddings : ndarray of shape (n, dim), float32
-        Of any length; unchanged.
-
-    Returns
-    -------
-    ndarray of shape (n, dim), float32
-        A C-contiguous copy; a row that was zero is NaN.
-    """
-    # By the largest component first: the square of a very large or small one is no float32.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scaled: Embeddings = embeddings / np.abs(embeddings).max(axis=1, keepdims=True)
-        scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
-    return np.ascontiguousarray(scaled, dtype=np.float32)
-
-
-def is_unit(embeddings: Embeddings) -> bool:
-    """Tell whether all embeddings, (n, dim), have unit length.
-
-    An encoder that normalizes is off by some units in the last place: far less than what search allows for.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = np.einsum("ij,ij->i", embeddings, embeddings)
-    return bool(len(squares)) and float(np.abs(squares - 1).max()) < 2e-6

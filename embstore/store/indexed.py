@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from embstore.directions import unit
 from embstore.errors import InvalidInput
 from embstore.records import Embeddings, Rows
 from embstore.store.allowed import Allowed
 from embstore.store.certificate import Certificate, Recall
-from embstore.store.index import SimilarityIndex, unit
+from embstore.store.index import SimilarityIndex
 from embstore.store.index_options import TRAINING_ROWS, IndexKind, IndexOptions, cells_for, kinds_for
 from embstore.store.manifest import Manifest
 from embstore.store.measuring import (

@@ -11,10 +11,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from embstore.directions import is_unit, unit
 from embstore.records import Embeddings, Rows, Similarities
 from embstore.store.allowed import Allowed
 from embstore.store.certificate import LEVELS, Recall, recall_of
-from embstore.store.index import SimilarityIndex, is_unit, unit
+from embstore.store.index import SimilarityIndex
 from embstore.store.search import search, without
 from embstore.store.segments import Segment
 from embstore.store.shards import Shards

@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from embstore.directions import unit
 from embstore.errors import InvalidInput, StoreDamaged
 from embstore.records import Embeddings, Neighbor, Record, Rows, Similarities
 from embstore.store.allowed import Allowed
 from embstore.store.certificate import FEW_ROWS, LEVELS
 from embstore.store.faults import verify_line
-from embstore.store.index import SimilarityIndex, unit
+from embstore.store.index import SimilarityIndex
 from embstore.store.segments import Segment
 from embstore.store.shards import Shards
 from embstore.store.structures.exact import exact_pairs, n_threads, threads

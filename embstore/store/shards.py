@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from embstore.directions import is_unit
 from embstore.errors import StoreDamaged
 from embstore.records import Embeddings, Rows
 from embstore.store.faults import disk_faults, verify_line
 from embstore.store.files import fsync_folder
-from embstore.store.index import is_unit
 from embstore.store.mapped_shard import MappedShard
 from embstore.store.segments import Segment, ends_by_shard, joined
 from embstore.wording import restore_or_delete

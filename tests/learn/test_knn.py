@@ -111,6 +111,19 @@ def test_calibration_keeps_the_order_of_classes() -> None:
     assert np.array_equal(shares.argmax(axis=1), head.predict_proba(X).argmax(axis=1))
 
 
+@pytest.mark.parametrize("scale", [1e-40, 1e-25, 1e20, 1e37])
+def test_the_length_of_embeddings_does_not_matter(scale: float) -> None:
+    X, y = clusters()
+    X /= 8  # (stays in float32 at the largest scale)
+    scaled = X * np.float32(scale)
+    said = KNNHead(k=5).fit(scaled, y).predict(scaled)
+    assert (said == KNNHead(k=5).fit(X, y).predict(X)).mean() > 0.98
+
+
+def test_an_embedding_without_a_direction_stays_without() -> None:
+    assert directions(np.zeros((1, 3), dtype=np.float32)).tolist() == [[0, 0, 0]]
+
+
 @pytest.mark.parametrize("options", [{"k": 0}, {"k": 6}, {"weighting": "fair"}, {"sharpness": 0.0}])
 def test_impossible_options_are_refused(options: dict[str, object]) -> None:
     X, y = clusters(6)

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embstore.directions import is_unit, unit
 from embstore.errors import StoreDamaged
 from embstore.store.allowed import Allowed
-from embstore.store.index import SimilarityIndex, is_unit, unit
+from embstore.store.index import SimilarityIndex
 from embstore.store.index_options import STORAGES, STRUCTURES, IndexKind
 from embstore.store.structures.exact import exact_pairs
 from embstore.store.structures.faiss_index import storage_error

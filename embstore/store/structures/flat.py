@@ -9,9 +9,10 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from embstore.directions import unit
 from embstore.records import Embeddings, Rows, Similarities
 from embstore.store.allowed import Allowed
-from embstore.store.index import FEW, unit
+from embstore.store.index import FEW
 from embstore.store.structures.faiss_index import (
     searched,
     selector,

@@ -8,8 +8,8 @@ from typing import Any
 import faiss
 import numpy as np
 
+from embstore.directions import unit
 from embstore.records import Embeddings
-from embstore.store.index import unit
 from embstore.store.index_options import LINKS, TRAINING_ROWS, IndexKind, cells_for
 from embstore.store.structures.flat import FlatIndex
 from embstore.store.structures.hnsw import HnswIndex
