@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from embstore.store import Store
 router = APIRouter(prefix="/v1")
 # Raise it when kept reports have another form than before.
 _VERSION = 5
+# Seconds after which a report that failed is tried again.
+_NOT_BEFORE = 600
 # The lowest priority: requests go first.
 _NICE = 19
 _JSON: dict[int | str, dict[str, Any]] = {
@@ -48,7 +52,8 @@ class Reports:
     def __init__(self, live: LiveStore) -> None:
         self._live = live
         self._making: dict[Path, asyncio.Task[None]] = {}
-        self._failed: dict[Path, str] = {}
+        # Why, and until when it is not tried again.
+        self._failed: dict[Path, tuple[str, float]] = {}
         # One at a time: each takes all the memory and time that it can get.
         self._turn = asyncio.Semaphore(1)
 
@@ -72,12 +77,13 @@ class Reports:
         failed = file.with_suffix(".problem")
         if failed.is_file():
             return _problem(failed)
-        if file in self._failed:
+        why, until = self._failed.get(file, ("", 0.0))
+        if (left := until - time.monotonic()) > 0:
             raise NotReady(
                 f"The {_NAMES[kind]} of {opened.name} cannot be made.",
-                why=self._failed[file],
+                why=why,
                 fix=f"embstore {_COMMANDS[kind]} -s {opened.name}   # says why",
-                retry_after=600,
+                retry_after=math.ceil(left),
             )
         if file not in self._making:
             self._making[file] = asyncio.create_task(self._make(kind, opened.store.path, file))
@@ -98,8 +104,9 @@ class Reports:
         try:
             async with self._turn:
                 if why := await _ended(kind, store, file):
-                    # Not begun again at each request: what failed would most likely fail again.
-                    self._failed[file] = why
+                    # Not begun again at each request: what failed would most likely fail again, but memory
+                    # that was short may be there later.
+                    self._failed[file] = why, time.monotonic() + _NOT_BEFORE
         finally:
             del self._making[file]
 
