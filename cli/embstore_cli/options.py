@@ -105,6 +105,13 @@ def finetune_options(command: Command) -> Command:
     return command
 
 
+def once(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Return the value of an option, given as ``multiple``; elsewhere it may be repeated, and here not."""
+    if len(values) > 1:
+        raise click.UsageError(f"{option.opts[0]} takes one value, and {len(values)} are given.", context)
+    return values[0] if values else None
+
+
 def refuse_unless(holds: bool, needed: str, *names: str) -> None:
     """Refuse options that were given and that nothing reads but with another one.
 

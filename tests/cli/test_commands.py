@@ -264,6 +264,12 @@ def test_an_option_that_would_change_nothing_is_refused(
     assert f"{option} changes nothing without {needed}: add that, or leave it out." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--split", "--label"])
+def test_neighbors_takes_one_split_and_one_label(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["neighbors", "a day", option, "a", option, "b"]) == 2
+    assert f"{option} takes one value, and 2 are given." in capsys.readouterr().err
+
+
 def test_another_model_for_an_existing_store_exits_with_7(
     built: str, table: Path, tiny_distilbert: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

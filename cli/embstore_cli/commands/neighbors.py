@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 import embstore
-from embstore_cli.options import home_option, json_option, store_option
+from embstore_cli.options import home_option, json_option, once, store_option
 from embstore_cli.stdin import texts_of
 
 _COLUMNS = ("rank", "similarity", "label", "split", "id", "text")
@@ -19,8 +19,8 @@ _COLUMNS = ("rank", "similarity", "label", "split", "id", "text")
 @home_option
 @click.option("--id", "record_id", metavar="ID", help="Neighbors of this stored record instead of a text.")
 @click.option("-k", type=int, default=10, show_default=True, help="How many neighbors.")
-@click.option("--split", metavar="NAME", help="Only records of this split.")
-@click.option("--label", metavar="NAME", help="Only records with this label.")
+@click.option("--split", metavar="NAME", multiple=True, callback=once, help="Only records of this split.")
+@click.option("--label", metavar="NAME", multiple=True, callback=once, help="Only records with this label.")
 @json_option
 def neighbors(
     text: str | None,
