@@ -11,7 +11,7 @@ from pathlib import Path
 from embstore.data.delimited import DelimitedFile
 from embstore.data.jsonlines import JsonLinesFile
 from embstore.data.options import ReadOptions
-from embstore.data.paths import quoted, spoken, spoken_place
+from embstore.data.paths import expanded, quoted, spoken, spoken_place
 from embstore.data.plain import PlainFile
 from embstore.data.splits import check_split
 from embstore.data.tables import Table
@@ -86,7 +86,7 @@ def open_file(path: Path, options: ReadOptions) -> Table:
 
 def no_such_file(named: Path | str) -> NotFound:
     """Return the error of a file that is not there, and what is: a name like it, or the folder to look in."""
-    path = Path(named).expanduser().absolute()
+    path = expanded(named).absolute()
     there = next(one for one in path.parents if one.is_dir())
     near = ""
     # A folder may be one to enter and not to list.

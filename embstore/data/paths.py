@@ -7,6 +7,11 @@ import shlex
 from pathlib import Path
 
 
+def expanded(path: Path | str) -> Path:
+    """Return the path with ``~`` as the home that it means; as it stands where there is none."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (raises nothing)
+
+
 def spoken(path: Path | str) -> str:
     r"""Return a path as text that UTF-8 can encode; a byte that is not UTF-8 reads ``\xff``."""
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from embstore.data.dataset import TextDataset, bind_lone_table, bind_tables
 from embstore.data.files import CONVERSIONS, FORMATS, files_of, no_such_file, open_file
 from embstore.data.options import ReadOptions
-from embstore.data.paths import spoken, spoken_place
+from embstore.data.paths import expanded, spoken, spoken_place
 from embstore.data.splits import check_split, choose_splits, order_splits
 from embstore.errors import InvalidInput, NotFound
 
@@ -62,7 +62,7 @@ def open_dataset(sources: str | Path | Sequence[str] = (), options: ReadOptions 
     named = _as_list(sources)
     if named == [SAMPLE]:
         return _open_lone_file(SAMPLE, SAMPLE, _SAMPLE_FILE, options)
-    if len(named) == 1 and (path := Path(named[0]).expanduser()).exists():
+    if len(named) == 1 and (path := expanded(named[0])).exists():
         if path.is_dir():
             return _open_folder(path, options)
         return _open_lone_file(spoken(path.name), spoken_place(path), path, options)
@@ -92,7 +92,7 @@ def _split_pair(source: str) -> tuple[str, Path] | None:
     name, equals, path = source.partition("=")
     if not equals or not path or "/" in name:
         return None
-    return check_split(name), Path(path).expanduser()
+    return check_split(name), expanded(path)
 
 
 def _open_lone_file(name: str, origin: str, path: Path, options: ReadOptions) -> TextDataset:

@@ -26,8 +26,10 @@ def cache_folder() -> Path:
     """Return ``$EMBSTORE_CACHE``, else ``embstore`` in the user's cache folder."""
     if named := os.environ.get(CACHE):
         return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "embstore"
+    users = os.path.expanduser("~")  # noqa: PTH111 (raises nothing)
+    # Without a home, as in a container, below what is no folder: there nothing is found and nothing kept.
+    base = os.environ.get("XDG_CACHE_HOME") or f"{os.devnull if users == '~' else users}/.cache"
+    return Path(base) / "embstore"
 
 
 def choice_folder() -> Path:

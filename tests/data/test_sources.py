@@ -270,3 +270,9 @@ def test_a_dataset_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
 def test_a_delimiter_is_refused_for_formats_without_one(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidInput, match=f"--delimiter is for CSV and TSV files, not for {name}"):
         open_dataset(write(tmp_path / name, "x"), ReadOptions(delimiter=";"))
+
+
+@pytest.mark.parametrize("source", ["~nobody-of-this-name/x.csv", "train=~nobody-of-this-name/x.csv"])
+def test_the_home_of_nobody_is_no_such_file(source: str) -> None:
+    with pytest.raises(NotFound, match="No such file: ~nobody"):
+        open_dataset(source)

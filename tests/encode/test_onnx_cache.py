@@ -272,3 +272,21 @@ def test_the_exporter_of_a_model_that_is_gone_ends_quietly(tmp_path: Path) -> No
 def test_the_exporter_keeps_nothing_where_the_models_files_have_changed(encoder: TorchEncoder) -> None:
     assert onnx_export.main([OTHER, json.dumps(dict(encoder.config))]) == 1
     assert not onnx_cache.cache_folder().exists()
+
+
+def test_without_a_home_nothing_is_kept_and_nothing_breaks(
+    encoder: TorchEncoder, started: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nobody(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for name in ("HOME", "EMBSTORE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert load_exported(encoder.fingerprint) is None
+    assert not onnx_cache.was_chosen(encoder.fingerprint)
+    assert not start_export(encoder.config, encoder.fingerprint)
+    with pytest.raises(DiskFailure):
+        export_encoder(encoder)
+    assert not list(tmp_path.glob("~*"))
