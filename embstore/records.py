@@ -45,6 +45,21 @@ def check_seed(seed: int) -> None:
         raise InvalidInput(f"--seed {seed} cannot be.", why=f"It is 0 to {_SEEDS - 1}.", fix="--seed 0")
 
 
+def check_sequence(name: str, value: Sequence[str] | None) -> None:
+    """Refuse one string where a sequence of them is due: it would be taken letter by letter.
+
+    Raises
+    ------
+    InvalidInput
+        With ``name``, the parameter's.
+    """
+    if isinstance(value, str):
+        said = repr(value) if len(value) <= 80 else "..."
+        raise InvalidInput(
+            f"{name} must be a sequence of strings, not the string {value[:80]!r}.", fix=f"{name}=[{said}]"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One text of a dataset.

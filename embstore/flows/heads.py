@@ -12,7 +12,7 @@ from embstore.errors import InvalidInput
 from embstore.flows.labelled import LabelledSplit
 from embstore.learn.knn import MOST_NEIGHBORS, KNNHead
 from embstore.learn.logistic import LogisticHead
-from embstore.records import Rows, Similarities
+from embstore.records import Rows, Similarities, check_seed
 from embstore.store import Store
 from embstore.store.graph import graph_of
 
@@ -39,6 +39,9 @@ class HeadOptions:
     weighting: str = "auto"
     balanced: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
     def asked(self) -> dict[str, Any]:
         """Return what is not left to choose, by the option of ``embstore fit`` that says it."""

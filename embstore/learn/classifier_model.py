@@ -17,7 +17,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from embstore.errors import InvalidModel
-from embstore.records import Probabilities
+from embstore.records import Probabilities, check_sequence
 
 HEAD, ABOUT = "head.safetensors", "head.json"
 # Padded tokens that are classified together.
@@ -141,7 +141,7 @@ class FinetunedClassifier:
             tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise InvalidModel(
-                f"The model in {source.folder} cannot be fine-tuned.", why=str(error).splitlines()[0]
+                f"The model in {source.folder} cannot be fine-tuned.", why=_first_line(error)
             ) from error
         return cls(TextClassifier(encoder, len(classes), source.pooling), tokenizer, source, classes)
 
@@ -152,20 +152,23 @@ class FinetunedClassifier:
         Raises
         ------
         InvalidModel
-            The folder holds no fine-tuned classifier.
+            The folder holds no fine-tuned classifier, or a damaged one.
         """
         try:
             about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
             head = load_file(folder / HEAD)
-        except (OSError, ValueError) as error:
-            raise InvalidModel(f"{folder} holds no fine-tuned classifier.", why=str(error)) from error
-        source = ModelSource(**{**about["source"], "folder": folder})
-        found = cls.start(source, about["classes"])
-        found.model.head.load_state_dict(head)
+            found = cls.start(ModelSource(**{**about["source"], "folder": folder}), about["classes"])
+            found.model.head.load_state_dict(head)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            why = f"{ABOUT} and {HEAD}: {_first_line(error)}"
+            raise InvalidModel(f"{folder} holds no fine-tuned classifier.", why=why) from error
         return found
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids that the model reads of each text, special tokens included."""
+        check_sequence("texts", texts)
+        if not len(texts):
+            return []
         prepared = [self.source.prompt + text for text in texts]
         if self.source.lower_case:
             prepared = [text.lower() for text in prepared]
@@ -230,6 +233,10 @@ def _declare(folder: Path, source: ModelSource, dim: int) -> None:
     if source.prompt:
         prompts = {"prompts": {"default": source.prompt}, "default_prompt_name": "default"}
         _write_json(folder / "config_sentence_transformers.json", prompts)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _write_json(path: Path, value: Any) -> None:

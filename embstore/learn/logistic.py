@@ -98,7 +98,7 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         InvalidInput
             ``C`` is not positive, or ``class_weight`` is unknown.
         ValueError
-            Arrays that scikit-learn refuses: NaN, other lengths, one class only.
+            Arrays that scikit-learn refuses, of ``validation`` too: NaN, other lengths, no rows, one class.
         """
         self._check_options()
         X, y = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=2)
@@ -114,8 +114,9 @@ class LogisticHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 self.C_, logits, held_codes = self._cross_validate(Z, codes)
                 model = self._polished(_fit_quietly(self._model(self.C_), Z, codes), Z, codes)
             else:
-                held = ((np.asarray(validation[0], dtype=np.float32) - mean) / scale).astype(np.float32)
-                held_codes = _codes_of(np.asarray(validation[1]), self.classes_)
+                given, held_labels = validate_data(self, *validation, dtype=np.float32, reset=False)
+                held = ((given - mean) / scale).astype(np.float32)
+                held_codes = _codes_of(held_labels, self.classes_)
                 chosen, self.C_ = self._along_path(Z, codes, held, held_codes)
                 model = self._polished(chosen, Z, codes)
                 logits = _logits(model, held)

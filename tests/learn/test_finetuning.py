@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save
 
 from embstore.encode.load import load_encoder
 from embstore.errors import DiskFailure, InvalidData, InvalidInput, InvalidModel
@@ -356,3 +357,41 @@ def test_bfloat16_is_used_only_where_its_gradients_agree(
     )
     assert same is not used
     assert ("bfloat16 is not used" in caplog.text) is not used
+
+
+def test_a_classifier_takes_a_sequence_of_texts(source: ModelSource) -> None:
+    classifier = FinetunedClassifier.start(source, ["happy", "sad"])
+    assert classifier.probabilities([]).shape == (0, 2)
+    with pytest.raises(InvalidInput, match="not the string 'sad'"):
+        classifier.probabilities("sad")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("head.safetensors", b"cut short"),
+        ("head.safetensors", save({"other": torch.zeros(1)})),
+        ("head.json", b"{}"),
+        ("head.json", b'{"classes": ["a", "b"], "source": {"pool": "mean"}}'),
+        ("head.json", b"[]"),
+    ],
+    ids=["cut", "other weights", "nothing said", "other words", "a list"],
+)
+def test_a_damaged_classifier_is_refused(
+    source: ModelSource, tmp_path: Path, name: str, content: bytes
+) -> None:
+    FinetunedClassifier.start(source, ["happy", "sad"]).save(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidModel, match="holds no fine-tuned classifier"):
+        FinetunedClassifier.load(tmp_path)
+
+
+def test_an_error_without_words_is_told_by_its_kind(
+    source: ModelSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("embstore.learn.classifier_model.AutoModel.from_pretrained", fail)
+    with pytest.raises(InvalidModel, match="Why: OSError"):
+        FinetunedClassifier.start(source, ["happy", "sad"])

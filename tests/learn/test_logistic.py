@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -128,3 +130,19 @@ def test_a_small_fit_keeps_to_one_thread_and_gives_the_others_back(monkeypatch: 
     assert seen
     assert all(one == {1} for one in seen)
     assert threads() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda X, y: (X[:0], y[:0]), "0 sample"),
+        (lambda X, y: (X * np.nan, y), "NaN"),
+        (lambda X, y: (X[:, :1], y), "1 features"),
+        (lambda X, y: (X[1:], y), "inconsistent numbers"),
+    ],
+    ids=["no rows", "NaN", "another dim", "other lengths"],
+)
+def test_validation_data_is_checked_as_training_data_is(change: Any, said: str) -> None:
+    X, y = problem(40)
+    with pytest.raises(ValueError, match=said):
+        LogisticHead().fit(X, y, validation=change(X, y))
