@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from embstore.data.quoted import MAX_FIELD
-from embstore.data.values import MAX_LABEL
+from embstore.data.values import MAX_LABEL, BadValueError, as_name
 from embstore.errors import InvalidData, InvalidInput, NotFound
 from embstore.flows.tables import unescaped
 from embstore.store import Store
@@ -133,7 +133,7 @@ def _answers(path: Path, fix: str, *, raw: bool) -> tuple[dict[str, str], dict[s
     labels: dict[str, str] = {}
     expected: dict[str, str | None] = {}
     for row in _rows(path, fix, raw=raw):
-        record_id, label = _text(row["id"]), _text(row[NEW_LABEL])
+        record_id, label = _name(row, "id", path), _name(row, NEW_LABEL, path)
         if not label.strip():
             continue
         if labels.get(record_id, label) != label:
@@ -147,7 +147,7 @@ def _answers(path: Path, fix: str, *, raw: bool) -> tuple[dict[str, str], dict[s
             )
         labels[record_id] = label
         if "label" in row:
-            expected[record_id] = _text(row["label"]) or None
+            expected[record_id] = _name(row, "label", path) or None
     return labels, expected
 
 
@@ -200,5 +200,9 @@ def _check_columns(path: Path, columns: Sequence[str], where: str, fix: str) -> 
             )
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+def _name(row: dict[str, Any], column: str, path: Path) -> str:
+    """Return a label or an id as a dataset's would be read."""
+    try:
+        return as_name(row[column], f"the {column}") or ""
+    except BadValueError as error:
+        raise InvalidData(f"{path} has a row that cannot be read: {error}.") from error

@@ -232,3 +232,17 @@ def test_a_review_without_answers_says_that_nothing_changed(
         assert run(["relabel", str(path), "-s", store]) == 0
         assert f"No new_label of {path.name} is filled in: nothing was changed." in capsys.readouterr().err
     assert labels(store) == before
+
+
+def test_numbers_and_booleans_are_the_names_that_a_dataset_gives_them(
+    tmp_path: Path, tiny_bert: Path
+) -> None:
+    records = [{**row, "id": i, "label": i % 2 == 0} for i, row in enumerate(rows(4))]
+    build(tmp_path, tiny_bert, records)
+    path = tmp_path / "review.jsonl"
+    path.write_text('{"id": 0.0, "label": true, "new_label": false}\n{"id": 1, "new_label": null}\n')
+    done = embstore.relabel_store(path, "mine")
+    assert (done.changed, labels("mine")["0"]) == (1, "false")
+    path.write_text('{"id": [0], "new_label": true}\n')
+    with pytest.raises(InvalidData, match="the id is a list"):
+        embstore.relabel_store(path, "mine")
