@@ -22,7 +22,7 @@ from embstore.errors import InvalidData, InvalidInput
 from embstore.flows.encoders import EncoderChoice, encoder_for
 from embstore.learn.logistic import LogisticHead
 from embstore.learn.sampling import hold_out
-from embstore.records import Embeddings, Record, Rejected
+from embstore.records import Embeddings, Record, Rejected, check_seed
 from embstore.store import Store, find_store
 
 Runner = Callable[[], tuple[Embeddings, float]]
@@ -126,7 +126,7 @@ def examine_encoder(
     Raises
     ------
     InvalidInput
-        Fewer than 64 texts are asked for.
+        Fewer than 64 texts are asked for, or a seed that cannot be.
     InvalidData
         There are fewer than 64 texts.
     NotFound, InvalidModel, HubUnreachable
@@ -136,8 +136,14 @@ def examine_encoder(
         raise InvalidInput(
             f"{n_texts} texts are too few.", why=f"It takes {LEAST_TEXTS} or more.", fix="--texts 1000"
         )
-    path = Path() if dataset is not None and store is None else find_store(store, home)
-    records = _of_store(path, n_texts) if dataset is None else _of_dataset(dataset, options, n_texts)
+    check_seed(seed)
+    path: Path | None
+    if dataset is None:
+        path = find_store(store, home)
+        records = _of_store(path, n_texts)
+    else:
+        path = None if store is None else find_store(store, home)
+        records = _of_dataset(dataset, options, n_texts)
     if len(records) < LEAST_TEXTS:
         raise InvalidData(
             f"There are only {len(records)} texts.",
@@ -210,8 +216,11 @@ class _Judge:
         names = [label for label in labels if label is not None]
         self._labels = np.array(names, dtype=object)
         self.n = 0
-        if len(set(names)) > 1:
-            self._train, self._held_out = hold_out(names, 0.2, seed)
+        if len(set(names)) < 2:
+            return
+        self._train, self._held_out = hold_out(names, 0.2, seed)
+        # Of two texts of two labels one is held out, and one label is left to learn.
+        if len(set(self._labels[self._train])) > 1:
             self.n = len(self._held_out)
 
     def accuracy(self, embeddings: Embeddings) -> float | None:

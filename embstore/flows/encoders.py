@@ -17,9 +17,9 @@ TRUST = "EMBSTORE_TRUST_REMOTE_CODE"
 EncoderChoice: TypeAlias = str | EncoderOptions | TextEncoder | None
 
 
-def encoder_for(choice: EncoderChoice, path: Path, device: str = "auto") -> TextEncoder:
-    """Return the encoder to build a store with; None takes the store's own, else the default."""
-    if choice is None and is_store(path):
+def encoder_for(choice: EncoderChoice, path: Path | None, device: str = "auto") -> TextEncoder:
+    """Return the encoder to build or examine with; None takes the store's own, else the default."""
+    if choice is None and path is not None and is_store(path):
         return stored_encoder(read_manifest(path).encoder, device)
     if choice is None or isinstance(choice, str | EncoderOptions):
         return load_encoder(choice, device=device)

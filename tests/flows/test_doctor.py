@@ -136,3 +136,29 @@ def test_the_command_shows_each_path_and_the_choice(
         assert json.loads(out)["choice"].startswith("fused")
     else:
         assert "reference" in out
+
+
+def test_two_labels_of_a_text_each_leave_nothing_to_judge(tiny_bert: Path, tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    labels = ["a", "b", *[None] * 62]
+    path.write_text("\n".join(json.dumps({"text": f"cat {i}", "label": one}) for i, one in enumerate(labels)))
+    found = embstore.examine_encoder(path, encoder=str(tiny_bert), device="cpu")
+    assert (found.texts, found.held_out) == (64, 0)
+    assert {one.accuracy for one in found.paths} == {None}
+
+
+def test_a_seed_that_cannot_be_is_refused_before_any_work() -> None:
+    with pytest.raises(InvalidInput, match="--seed -1"):
+        embstore.examine_encoder("nowhere", seed=-1)
+
+
+def test_a_dataset_does_not_ask_for_the_store_that_one_stands_in(
+    dataset: Path, tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embstore.build_store(dataset, tmp_path / "store", encoder=StubEncoder())
+    monkeypatch.chdir(tmp_path / "store")
+    asked: list[object] = []
+    monkeypatch.setattr("embstore.flows.encoders.load_encoder", lambda choice, **_: asked.append(choice))
+    with pytest.raises(InvalidInput, match="torch runs"):
+        embstore.examine_encoder(dataset, device="cpu")
+    assert asked == [None]
