@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from embstore.data.splits import check_split
 from embstore.errors import InvalidInput
+from embstore.records import check_sequence
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,7 @@ class ReadOptions:
     encoding: str = "utf-8"
 
     def __post_init__(self) -> None:
-        if isinstance(self.splits, str):
-            raise InvalidInput(
-                f"Splits must be a sequence of names, not the string {self.splits!r}.",
-                fix=f"splits=[{self.splits!r}]",
-            )
+        check_sequence("splits", self.splits)
         for split in self.splits or ():
             check_split(split)
         _check_delimiter(self.delimiter)

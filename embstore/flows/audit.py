@@ -18,7 +18,7 @@ from embstore.flows.label_errors import Suspects, find_suspects
 from embstore.learn.audit import outliers
 from embstore.learn.duplicates import folded
 from embstore.learn.groups import Group, near_groups
-from embstore.records import check_seed
+from embstore.records import check_seed, check_sequence
 from embstore.store import Store
 
 # Neighbors whose mean similarity tells an outlier, and robust deviations below the median that make one.
@@ -51,6 +51,7 @@ class AuditOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_sequence("splits", self.splits)
         if not 0 < self.near <= 1:
             raise InvalidInput(
                 f"--near {self.near} cannot be.",

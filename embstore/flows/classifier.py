@@ -185,7 +185,7 @@ class Classifier:
         """
         if isinstance(texts, str):
             raise InvalidInput("classify takes a sequence of texts, and got one str.", fix="classify([text])")
-        if not texts:
+        if not len(texts):
             return []
         return self.classify_encoded(texts, encode_queries(self.store.encoder, texts), evidence=evidence)
 

@@ -222,7 +222,7 @@ def _verdict(
 def _task(store: Store, options: CompareOptions) -> tuple[Task, str]:
     """Return the task, and in words what it is judged by."""
     train = training_split(store, options.train)
-    name = options.on or evaluated_name(store, options.train)
+    name = evaluated_name(store, options.train) if options.on is None else options.on
     if name == options.train:
         raise InvalidData(
             f"The split {name} cannot judge what learned from it.",

@@ -21,7 +21,7 @@ from embstore.flows.projection import project_records
 from embstore.flows.tables import write_rows
 from embstore.maps.layout import ProjectionOptions
 from embstore.outputs import complete_bytes
-from embstore.records import Embeddings, Record, Rows
+from embstore.records import Embeddings, Record, Rows, check_sequence
 from embstore.store import Store
 from embstore.store.graph import graph_of
 from embstore.store.handover import write_faiss, write_safetensors
@@ -57,6 +57,9 @@ class ExportOptions:
     embeddings: bool = True
     raw: bool = False
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_sequence("splits", self.splits)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import pandas as pd
 from embstore.errors import DiskFailure, InvalidData, NotFound, StoreDamaged, StoreLocked
 from embstore.flows.labelled import check_split
 from embstore.maps.layout import Coordinates, Nearest, ProjectionOptions, check_size, minmax
-from embstore.records import Embeddings, Rows
+from embstore.records import Embeddings, Rows, check_sequence
 from embstore.store import Store
 from embstore.store.derived import list_derived, read_derived
 from embstore.store.faults import verify_line
@@ -183,15 +183,16 @@ def project_records(
 
 def _splits(store: Store, splits: Sequence[str], options: ProjectionOptions) -> list[str]:
     """Return the names of the splits to project, that of the fit among them."""
+    check_sequence("splits", splits)
     known = [str(name) for name in store.reader.counts("split")]
     wanted = list(dict.fromkeys(splits)) or known
     for name in wanted:
         check_split(store, name, "--split")
-    if options.fit_on:
+    if options.fit_on is not None:
         check_split(store, options.fit_on, "--fit-on")
     if not wanted:
         raise InvalidData(f"The store {store.name} has no records.", fix="embstore build DATASET")
-    return list(dict.fromkeys([*wanted, *([options.fit_on] if options.fit_on else [])]))
+    return list(dict.fromkeys([*wanted, *([] if options.fit_on is None else [options.fit_on])]))
 
 
 def _lay_out(
@@ -215,7 +216,7 @@ def _lay_out(
     fit_splits = list(dict.fromkeys(names[fitted].tolist()))
     nearest = _nearest(graph, rows[fitted], rows[fitted], fit_splits, options.neighbors - 1)
     coordinates = np.empty((len(rows), options.dim), dtype=np.float32)
-    codes = _codes(store, labels, fitted) if options.supervised else None
+    codes = _codes(labels, fitted) if options.supervised else None
     coordinates[fitted] = projector.fit(embeddings[fitted], nearest, codes)
     if not fitted.all():
         near = _nearest(graph, rows[~fitted], rows[fitted], fit_splits, options.neighbors)
@@ -226,6 +227,14 @@ def _lay_out(
 def _graph(store: Store, rows: Rows, names: Any, embeddings: Embeddings, options: ProjectionOptions) -> Graph:
     k = max(DEFAULT_K, options.neighbors)
     if options.scale == "minmax":
+        flat = np.flatnonzero(~embeddings.any(axis=1))
+        if len(flat):
+            record_id = store.reader.column("id", rows[flat[:1]])[0]
+            raise InvalidData(
+                f"The record {record_id!r} has no direction once scaled.",
+                why=f"It is at the least of every feature, which --scale minmax makes 0; {len(flat):,} are.",
+                fix="--metric euclidean, or leave --scale out",
+            )
         # Scaled features have other cosines than the embeddings, so the kept graph does not serve.
         return build_graph(rows, names, embeddings, options.neighbors)
     return graph_of(store, k)
@@ -238,16 +247,16 @@ def _nearest(graph: Graph | None, rows: Rows, among: Rows, splits: list[str], k:
     return Nearest(similarities, np.searchsorted(among, found))
 
 
-def _codes(store: Store, labels: Sequence[str | None], fitted: Any) -> Any:
-    known = sorted({label for label in labels if label is not None})
+def _codes(labels: Sequence[str | None], fitted: Any) -> Any:
+    own = [label for label, chosen in zip(labels, fitted, strict=True) if chosen]
+    known = sorted({label for label in own if label is not None})
     if len(known) < 2:
         raise InvalidData(
-            f"A supervised projection needs 2 labels; {store.name} has {len(known)} here.",
+            f"A supervised projection needs 2 labels; the records that it is fitted on have {len(known)}.",
             fix="leave --supervised out",
         )
     place = {label: code for code, label in enumerate(known)}
-    codes = [-1 if label is None else place[label] for label in labels]
-    return np.array(codes, dtype=np.int64)[fitted]
+    return np.array([-1 if label is None else place[label] for label in own], dtype=np.int64)
 
 
 def _name(rows: Rows, splits: Sequence[str], labels: Sequence[str | None], options: ProjectionOptions) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from embstore.errors import InvalidInput
+from embstore.records import check_sequence
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -63,6 +64,7 @@ class ServeOptions:
     wait: float = 3.0
 
     def __post_init__(self) -> None:
+        check_sequence("allow_hosts", self.allow_hosts)
         for name in (
             "workers",
             "queue",

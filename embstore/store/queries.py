@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from embstore.errors import InvalidInput
-from embstore.records import MAX_CHARACTERS, Encoded, TextEncoder
+from embstore.records import MAX_CHARACTERS, Encoded, TextEncoder, check_sequence
 
 
 def encode_queries(encoder: TextEncoder, texts: Sequence[str]) -> Encoded:
@@ -26,9 +26,19 @@ def encode_queries(encoder: TextEncoder, texts: Sequence[str]) -> Encoded:
     Raises
     ------
     InvalidInput
-        A text that is empty or has more than 1,000,000 characters, or one that the encoder fails on.
+        One string where a sequence is due; a text that is no str, is empty or has more than 1,000,000
+        characters, or one that the encoder fails on.
     """
-    for text in texts:
+    check_sequence("texts", texts)
+    # Of a pandas Series or an array too, whatever its own index.
+    texts = list(texts)
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InvalidInput(
+                f"The text at position {position} is no text.",
+                why=f"It is of the type {type(text).__name__}; a text is a str.",
+                fix="leave it out",
+            )
         if not text.strip():
             raise InvalidInput("A text to look up is empty.", fix='"some text"')
         if len(text) > MAX_CHARACTERS:

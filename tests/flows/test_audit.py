@@ -175,3 +175,8 @@ def test_emotion_has_the_published_duplicates_and_leaks(reference_data: Path, tm
     assert {one["split"]: one["distinct"] for one in content["splits"]}["train"] == 15_969
     leak = {(one["split"], one["stands_in"]): one["exact"] for one in content["leakage"]}
     assert leak["test", "train"] == 11
+
+
+def test_one_string_of_splits_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="not the string 'train'"):
+        embstore.AuditOptions(splits="train")

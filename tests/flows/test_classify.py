@@ -386,3 +386,15 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         embstore.write_rows(existing, broken())
     assert existing.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [existing]
+
+
+def test_columns_of_texts_are_classified(store: str) -> None:
+    embstore.fit_head(store)
+    with embstore.Classifier.open(store) as opened:
+        assert len(opened.classify(np.array(["sad", "happy"]))) == 2
+        assert opened.classify(np.array([], dtype=str)) == []
+
+
+def test_a_seed_that_cannot_be_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="--seed -1"):
+        embstore.HeadOptions(seed=-1)

@@ -265,3 +265,9 @@ def test_more_neighbors_than_training_texts_are_refused(tmp_path: Path, tiny_ber
     options = embstore.CompareOptions(heads=embstore.HeadOptions(k=36))
     with pytest.raises(InvalidInput, match="1 to 35"):
         embstore.compare_methods("mine", options=options)
+
+
+def test_an_empty_name_is_no_split_to_judge_by(tmp_path: Path, tiny_bert: Path) -> None:
+    build(tmp_path, tiny_bert, records())
+    with pytest.raises(NotFound, match="no split ''"):
+        embstore.compare_methods("mine", options=embstore.CompareOptions(on=""))

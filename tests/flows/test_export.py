@@ -253,3 +253,8 @@ def test_the_command_exports(store: str, tmp_path: Path, capsys: pytest.CaptureF
     assert run(["export", target, "-s", store]) == 2
     assert run(["export", target, "-s", store, "--overwrite", "--json", "--split", "test"]) == 0
     assert json.loads(capsys.readouterr().out)["records"] == 1
+
+
+def test_one_string_of_splits_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="not the string 'train'"):
+        embstore.ExportOptions(splits="train")

@@ -330,3 +330,28 @@ def test_a_full_disk_leaves_the_older_picture(
         outputs.write(projection)
     assert target.read_text() == "older"
     assert [one.name for one in tmp_path.iterdir() if "unfinished" in one.name] == []
+
+
+def test_a_record_without_a_direction_once_scaled_is_no_damage(tmp_path: Path, tiny_bert: Path) -> None:
+    build(tmp_path, tiny_bert, [{**row, "text": "the cat"} for row in rows(40)])
+    with pytest.raises(InvalidData, match="no direction once scaled") as caught:
+        embstore.project_store("mine", options=Options(scale="minmax"))
+    assert "--metric euclidean" in caught.value.fix
+    found = embstore.project_store("mine", options=Options(scale="minmax", metric="euclidean"))
+    assert np.isfinite(found.coordinates).all()
+
+
+def test_the_labels_that_supervise_are_those_of_the_split_that_is_fitted(
+    tmp_path: Path, tiny_bert: Path
+) -> None:
+    bare = [{"id": f"bare {i}", "split": "bare", "label": None, "text": f"{i} cats"} for i in range(20)]
+    build(tmp_path, tiny_bert, [*rows(40), *bare])
+    with pytest.raises(InvalidData, match="needs 2 labels; the records that it is fitted on have 0"):
+        embstore.project_store("mine", options=Options(supervised=True, fit_on="bare"))
+
+
+def test_an_empty_split_to_fit_on_and_one_string_of_splits_are_refused(store: str) -> None:
+    with pytest.raises(NotFound, match="no split ''"):
+        embstore.project_store(store, options=Options(fit_on=""))
+    with pytest.raises(InvalidInput, match="not the string 'train'"):
+        embstore.project_store(store, splits="train")

@@ -203,3 +203,8 @@ def test_keys_that_protect_nothing_are_refused_at_start(
     with pytest.raises((InvalidInput, NotFound)) as caught:
         create_app(store, embstore.ServeOptions(api_key_file=str(file)))
     assert "chmod 600" in caught.value.fix
+
+
+def test_one_string_of_hosts_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"not the string 'example\.org'"):
+        embstore.ServeOptions(allow_hosts="example.org")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from embstore.errors import InvalidInput, NotFound
@@ -157,3 +159,31 @@ def test_an_id_that_is_no_unicode_is_refused(store: Store) -> None:
 def test_why_the_index_is_not_used_is_known_before_the_first_query(tmp_path: Path) -> None:
     with Store.open(fill(tmp_path / "store", numbered(3), ENCODER, index=False)) as store:
         assert store.index_problem == "it has not been built yet"
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [np.array(["one text", "another"]), pd.Series(["one text", "another"], index=["x", "y"])],
+    ids=["array", "Series"],
+)
+def test_columns_of_texts_are_embedded_by_position(tmp_path: Path, texts: Any) -> None:
+    encoder = StubEncoder()
+    path = fill(tmp_path / "store", [Record("x", "train", None, "a text")], encoder)
+    with Store.open(path, encoder=encoder) as store:
+        assert np.array_equal(store.embed(texts), store.embed(["one text", "another"]))
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ("hello world", "not the string 'hello world'"),
+        (["a text", float("nan")], "position 1(.|\n)*float"),
+        ([b"a text"], "position 0(.|\n)*bytes"),
+    ],
+    ids=["one string", "not a number", "bytes"],
+)
+def test_what_is_no_sequence_of_texts_is_refused(tmp_path: Path, texts: Any, said: str) -> None:
+    encoder = StubEncoder()
+    path = fill(tmp_path / "store", [Record("x", "train", None, "a text")], encoder)
+    with Store.open(path, encoder=encoder) as store, pytest.raises(InvalidInput, match=said):
+        store.embed(texts)
