@@ -227,8 +227,7 @@ def _lay_out(
 def _graph(store: Store, rows: Rows, names: Any, embeddings: Embeddings, options: ProjectionOptions) -> Graph:
     k = max(DEFAULT_K, options.neighbors)
     if options.scale == "minmax":
-        flat = np.flatnonzero(~embeddings.any(axis=1))
-        if len(flat):
+        if len(flat := np.flatnonzero(~embeddings.any(axis=1))):
             record_id = store.reader.column("id", rows[flat[:1]])[0]
             raise InvalidData(
                 f"The record {record_id!r} has no direction once scaled.",
