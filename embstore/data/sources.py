@@ -82,10 +82,10 @@ def _as_list(sources: str | Path | Sequence[str]) -> list[str]:
         # A Path is a place on disk, also where it is spelled like the sample or a hub id.
         return [str(sources.absolute())]
     named = [sources] if isinstance(sources, str) else [str(source) for source in sources]
-    if not all(named) or not named:
-        # As a shell has it where a variable or a pattern stands for nothing.
+    if not all(named):
+        # As a shell has it where a variable stands for nothing.
         raise InvalidInput("The name of a dataset is empty.", fix="embstore build train.csv")
-    return named
+    return named or [SAMPLE]
 
 
 def _split_pair(source: str) -> tuple[str, Path] | None:

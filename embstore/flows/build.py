@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from embstore.data import SAMPLE, ReadOptions, TextDataset, open_dataset
+from embstore.data import ReadOptions, TextDataset, open_dataset
 from embstore.encode.onnx_background import start_export
 from embstore.errors import Interrupted, InvalidData, InvalidInput, InvalidModel
 from embstore.flows.encoders import EncoderChoice, encoder_for
@@ -144,10 +144,12 @@ def build_store(  # noqa: PLR0913 (each is one decision of the user's)
         Ctrl-C; the same call goes on where it stopped.
     """
     begun = time.monotonic()
-    source = open_dataset(SAMPLE if dataset is None else dataset, options or ReadOptions())
+    if dataset is None or dataset == []:
+        dataset = ()
+    source = open_dataset(dataset, options or ReadOptions())
     path = store_path(_default_name(source.name) if store is None else store, home)
-    if store is None or dataset is None:
-        _check_same_origin(path, source.origin, named=dataset is not None)
+    if store is None or dataset == ():
+        _check_same_origin(path, source.origin, named=dataset != ())
     chosen = encoder_for(encoder, path, device)
     with open_writer(path, chosen) as writer:
         build = writer.begin_build(source.origin, source.fingerprint, keep_others=add)

@@ -221,13 +221,14 @@ def test_a_build_without_a_dataset_does_not_replace_another_one_by_the_sample(
     table: Path, stub_encoder: StubEncoder
 ) -> None:
     path = Path(build(table, stub_encoder).store)
-    with pytest.raises(InvalidInput, match="another dataset") as caught:
-        build_store(store="mine", encoder=stub_encoder)
-    assert caught.value.fix == f"embstore build DATASET -s {path}"
+    for nothing in (None, [], ()):
+        with pytest.raises(InvalidInput, match="another dataset") as caught:
+            build_store(nothing, "mine", encoder=stub_encoder)
+        assert caught.value.fix == f"embstore build DATASET -s {path}"
     assert build(table, stub_encoder).records == 60
 
 
-@pytest.mark.parametrize("nothing", ["", [], [""]], ids=str)
+@pytest.mark.parametrize("nothing", ["", [""]], ids=str)
 def test_a_dataset_without_a_name_is_not_the_sample(stub_encoder: StubEncoder, nothing: str | list) -> None:
     with pytest.raises(InvalidInput, match="is empty"):
         build_store(nothing, "mine", encoder=stub_encoder)
