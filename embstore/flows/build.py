@@ -144,12 +144,10 @@ def build_store(  # noqa: PLR0913 (each is one decision of the user's)
         Ctrl-C; the same call goes on where it stopped.
     """
     begun = time.monotonic()
-    if dataset is None or dataset == []:
-        dataset = ()
-    source = open_dataset(dataset, options or ReadOptions())
+    source = open_dataset(() if dataset is None else dataset, options or ReadOptions())
     path = store_path(_default_name(source.name) if store is None else store, home)
-    if store is None or dataset == ():
-        _check_same_origin(path, source.origin, named=dataset != ())
+    if store is None or not dataset:
+        _check_same_origin(path, source.origin, named=bool(dataset))
     chosen = encoder_for(encoder, path, device)
     with open_writer(path, chosen) as writer:
         build = writer.begin_build(source.origin, source.fingerprint, keep_others=add)

@@ -89,8 +89,14 @@ def search(
 
 
 def approximates(index: SimilarityIndex | None, k: int, allowed: Allowed) -> bool:
-    """Tell whether a search for k rows may miss some: only where that was measured."""
-    if index is None or index.exact or index.ntotal < FEW_ROWS:
+    """Tell whether a search for k rows may miss some: only where that was measured.
+
+    Removed rows stay in an index and take the place of others. With half of 200,000 removed its recall was
+    still within the certificate's interval; with 99 of 100 removed it was 0.92 instead of 0.97.
+    """
+    if index is None or index.exact or min(index.ntotal, allowed.count) < FEW_ROWS:
+        return False
+    if 2 * allowed.count < index.ntotal:
         return False
     return not allowed.filtered and k <= LEVELS[-1]
 

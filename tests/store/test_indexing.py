@@ -139,6 +139,20 @@ def test_removed_records_are_never_found(path: Path, tmp_path: Path) -> None:
         assert store.recall(10) is not None
 
 
+@pytest.mark.parametrize(("n", "few"), [(740, 1000), (740, 10)], ids=["few-left", "most-removed"])
+def test_an_index_of_which_most_was_removed_makes_no_promise_and_misses_nothing(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int, few: int
+) -> None:
+    monkeypatch.setattr("embstore.store.search.FEW_ROWS", few)
+    changed = copy(path, tmp_path / "store")
+    fill(changed, numbered(N)[-n:], ENCODER, fingerprint="2")
+    queries, live = clustered(50, seed=8), np.arange(N) >= N - n
+    with Store.open(changed) as store:
+        assert store.recall(10) is None
+        rows = store.search(queries, 10)[1]
+    np.testing.assert_array_equal(rows, brute_force(queries, ENCODER.table[:N], 10, live)[1])
+
+
 def test_rows_behind_the_index_are_found_until_they_are_many(path: Path, tmp_path: Path) -> None:
     changed = copy(path, tmp_path / "store")
     assert indexed(changed, None, N + 30, "2") is False
